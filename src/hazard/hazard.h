@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The catalogue's rules. A rule is a const descriptor and one function; the function sees a moment and the model behind it and may
+ * report findings. It prints nothing, allocates nothing, calls no system.
+ *
+ * Rules live in src/hazard/<family>.c beside their relatives and are listed in src/hazard/catalogue.c. Each has its folder in hazards/.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event/source.h"
+#include "model/model.h"
+
+enum hazard_level { HAZARD_NOTE = 1, HAZARD_WARNING, HAZARD_ERROR };
+
+struct hazard_engine;
+struct hazard_context;
+
+struct hazard {
+	const char *name;	/* kebab-case, never reused */
+	const char *family;	/* "setup" "submission" "links" "buffers" "files" "completion" "multishot" "provided-buffers" "sqpoll" "threads" "teardown" "privilege" */
+	enum hazard_level level; /* highest level it reports at */
+	const char *why;	/* one or two sentences: what the kernel will do */
+	const char *fix;	/* one or two sentences: how to repair it */
+	uint64_t wants;		/* bits 1 << enum moment_kind */
+	uint32_t needs;		/* enum source_ability: without all of them it is "not checked" */
+	void (*look)(struct hazard_context *context, const struct moment *moment);
+	const char *const *supersedes; /* names, NULL-terminated: where both speak of the same request (or ring, or place) only this one is reported */
+};
+
+#define HAZARD_WANTS(kind) (UINT64_C(1) << MOMENT_##kind)
+
+enum { FINDING_STACKS = 3, FINDING_STEPS = 16, FINDING_STEP_BYTES = 200 };
+
+struct finding_stack {
+	const char *label;	/* "submitted by", "released by", "allocated by", "armed by" ...; static text */
+	uint32_t pid, stack;	/* stack 0 = none */
+};
+
+/* One misuse. A value: it can outlive the model. */
+struct finding {
+	const struct hazard *hazard;
+	enum hazard_level level;
+	uint32_t pid, tid;
+	uint32_t ring;
+	int32_t ring_fd;
+	bool has_sqe;
+	struct uring_sqe sqe;		/* the entry it is about */
+	uint64_t request_seq;		/* identity of the request for supersession, 0 = none */
+	char message[400];		/* what happened here, with the numbers of this case */
+	const char *why, *fix;		/* the hazard's, unless the rule says it better */
+	struct finding_stack stacks[FINDING_STACKS];
+	size_t n_steps;
+	char steps[FINDING_STEPS][FINDING_STEP_BYTES]; /* a deadlock's steps, a chain's members */
+	uint64_t time, seq;
+	uint64_t in_flight_ns;		/* how long the request had been in flight, 0 = does not apply */
+	uint64_t count;			/* times seen at this place so far */
+};
+
+/*
+ * Starts a finding of the rule being run: level, texts, ids, time and (from `request`, which may be NULL: then from the moment) entry and
+ * "submitted by" stack are filled in. The caller adds message and the rest and hands it to hazard_report().
+ */
+struct finding *hazard_finding(struct hazard_context *context, const struct moment *moment, const struct model_request *request);
+void hazard_message(struct finding *finding, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void hazard_step(struct finding *finding, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void hazard_stack(struct finding *finding, const char *label, uint32_t pid, uint32_t stack);
+void hazard_report(struct hazard_context *context, struct finding *finding);
+
+/*
+ * As hazard_report(), but held back until the enter call of the finding's request has returned, so that a rule which knows more (and
+ * supersedes it) can still speak; dropped when the request turns out not to have been consumed if `only_if_consumed`.
+ */
+void hazard_report_after_call(struct hazard_context *context, struct finding *finding, bool only_if_consumed);
+
+/* True the first time it is called for this rule and request (or ring, or process): "say it once". */
+bool hazard_mark_request(struct hazard_context *context, struct model_request *request);
+bool hazard_mark_ring(struct hazard_context *context, struct model_ring *ring);
+bool hazard_mark_process(struct hazard_context *context, struct model_process *process);
+
+/* The model, and a zeroed 64-bit cell of this rule per ring. */
+struct model *hazard_model(struct hazard_context *context);
+uint64_t *hazard_ring_cell(struct hazard_context *context, struct model_ring *ring);
+
+/* What the engine was told. */
+struct hazard_options {
+	uint64_t overdue_ns;	/* requests older than this are named; 0 = off */
+	bool sqpoll_emulated;
+};
+const struct hazard_options *hazard_options(struct hazard_context *context);
+
+/* The catalogue: NULL-terminated, sorted by name. */
+extern const struct hazard *const hazard_catalogue[];
+const struct hazard *hazard_find(const char *name);	/* NULL = no such hazard */
