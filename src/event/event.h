@@ -63,6 +63,7 @@ enum event_kind {
 	EVENT_LINK, EVENT_LINK_FAILED, EVENT_PUNTED, EVENT_POLLED, EVENT_REFUSED,
 	/* findings of sensors that must look for themselves */
 	EVENT_CHECKSUM,		/* struct event_checksum: a buffer's contents changed while the request was in flight */
+	EVENT_SLOT_CHANGED,	/* struct event_slot_changed: an entry consumed earlier differs from what was consumed */
 	EVENT_KIND_COUNT,
 };
 
@@ -299,4 +300,14 @@ struct event_notice {
 struct event_checksum {
 	struct event h;
 	uint64_t address, length, user_data;
+};
+
+/* Told for slots of the last consumed batch that are not part of the entries now published. */
+struct event_slot_changed {
+	struct event h;
+	uint32_t slot;
+	uint32_t sq_index;	/* free-running value it was consumed at */
+	uint32_t sq_tail;	/* now: slots from here on may be under preparation for the next submission */
+	uint32_t unchanged_between; /* 1: some slot between sq_tail and this one still holds its consumed contents, so this one is no preparation */
+	struct uring_sqe now;
 };

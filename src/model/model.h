@@ -222,7 +222,7 @@ enum moment_kind {
 	MOMENT_FD_CLOSE,	/* fd (before it is marked closed); event is event_fd or event_fd_dup */
 	MOMENT_TICK,
 	MOMENT_LOST,
-	MOMENT_CHECKSUM,
+	MOMENT_CHECKSUM, MOMENT_SLOT_CHANGED,
 	MOMENT_FINISH,		/* the observation ends; no event */
 	MOMENT_COUNT,
 };
