@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+# A short front door; the build itself is meson and ninja.
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+
+all: build
+
+deps-%:
+	@tools/deps install $*
+
+# New programs in hazards/ are found when meson configures, so it is told when that list changes.
+configure: deps-build
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix $(PREFIX)
+	@hazards/list-programs >$(BUILD)/programs.now
+	@cmp -s $(BUILD)/programs.now $(BUILD)/programs.txt || { meson setup --reconfigure $(BUILD) >/dev/null && cp $(BUILD)/programs.now $(BUILD)/programs.txt; }
+
+build: configure
+	ninja -C $(BUILD) -j $(JOBS)
+
+# Everything, with gcc; then clang; then the unit tests under ASan and UBSan.
+check: deps-test
+	@BUILD=$(BUILD) JOBS=$(JOBS) tests/run-all
+
+# The two compilers must both be silent; the second one is only asked for its opinion.
+clang: deps-test
+	@test -f $(BUILD)-clang/build.ninja || CC=clang meson setup $(BUILD)-clang
+	ninja -C $(BUILD)-clang -j $(JOBS)
+
+sanitized: deps-build
+	@test -f $(BUILD)-sanitized/build.ninja || meson setup $(BUILD)-sanitized -Dsanitized=true -Db_sanitize=address,undefined -Db_lundef=false
+	ninja -C $(BUILD)-sanitized -j $(JOBS)
+
+# Ten million mutations for every function that eats bytes, under ASan and UBSan.
+fuzz: sanitized
+	tests/fuzz/run $(BUILD)-sanitized 10000000
+
+demo: deps-demo
+	@$(MAKE) --no-print-directory build >$(BUILD)-demo.log 2>&1 || { cat $(BUILD)-demo.log; exit 1; }
+	@demo/run $(BUILD)
+
+bench: deps-bench build
+	@bench/run $(BUILD)
+
+install: build
+	meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-sanitized $(BUILD)-demo.log
+
+.PHONY: all build configure check clang sanitized fuzz demo bench install clean
