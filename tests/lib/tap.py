@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""TAP output for the whole-program tests: one line per thing that was tried."""
+import sys
+
+
+class Tap:
+    def __init__(self):
+        self.n = 0
+        self.failed = 0
+
+    def _line(self, ok, name, tail=""):
+        self.n += 1
+        self.failed += not ok
+        print(f"{'ok' if ok else 'not ok'} {self.n} - {name}{tail}", flush=True)
+
+    def ok(self, name):
+        self._line(True, name)
+
+    def skip(self, name, reason):
+        self._line(True, name, f" # SKIP {reason}")
+
+    def fail(self, name, *details):
+        self._line(False, name)
+        self.note(*details)
+
+    def result(self, name, problems):
+        """Passes when the list of problems is empty, else fails and tells them."""
+        self.fail(name, *problems) if problems else self.ok(name)
+
+    def note(self, *details):
+        for detail in details:
+            for line in str(detail).splitlines():
+                print(f"#   {line}", flush=True)
+
+    def done(self):
+        print(f"1..{self.n}", flush=True)
+        sys.exit(1 if self.failed else 0)
