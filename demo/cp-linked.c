@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 64 * 1024, BLOCKS_AT_ONCE = 16 };
+enum { BLOCK_BYTES = 4096, BLOCKS_AT_ONCE = 16 };
 
 /* The lowest bit of user_data says which of a block's two requests it is. */
 enum { BLOCK_READ = 0, BLOCK_WRITE = 1 };
