@@ -40,6 +40,7 @@ demo: deps-demo
 	@demo/run $(BUILD)
 
 bench: deps-bench build
+	@ninja -C $(BUILD) -j $(JOBS) bench-programs >/dev/null
 	@bench/run $(BUILD)
 
 install: build
