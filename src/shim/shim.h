@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include "abi/uring.h"
@@ -43,12 +44,13 @@ struct thread {
 	uint8_t armed;    /* has a slot and may emit */
 	uint8_t vforked;  /* > 0: a vfork child is running on our memory */
 	uint8_t in_shim;  /* > 0: our own code is at work: hooks pass through */
+	uint8_t in_handler;	/* in our SIGSYS handler: signals are blocked, the selector is off */
 	uint8_t leaving;
+	uint8_t sigsys_blocked; /* as the program believes */
 	uint32_t slot;
 	uint32_t tid;
 	uint64_t stack_low, stack_high;
-	void *alt_stack;          /* ours */
-	struct thread_more *more; /* what is too large for static TLS */
+	struct thread_more *more; /* what is too large for static TLS: inner.h */
 };
 
 extern SHIM_TLS struct thread shim_self;
@@ -70,7 +72,9 @@ struct emit {
 	uint64_t position; /* in the ring */
 	uint32_t flags;    /* enum event_flag for all that follows */
 	uint32_t stack;    /* stack id for all that follows */
+	int saved_errno;
 	bool restore_mask;
+	uint8_t selector;
 };
 
 bool emit_open(struct emit *emit);
@@ -84,6 +88,13 @@ void *emit_add(struct emit *emit, uint32_t kind, uint32_t ring, size_t bytes);
 void emit_event(struct emit *emit, uint32_t kind, uint32_t ring, const void *event, size_t bytes);
 void emit_tailed(struct emit *emit, uint32_t kind, uint32_t ring, const void *event, size_t bytes, const void *tail,
 		 size_t tail_bytes);
+
+/* Shortens the record that was added last. */
+void emit_trim(struct emit *emit, void *record, size_t bytes);
+
+/* This thread's slot. */
+bool emit_slot_take(void);
+void emit_slot_leave(void);
 
 /* EVENT_NOTICE, at most once per topic and process. */
 void emit_notice(uint32_t topic, const char *text);
@@ -177,6 +188,9 @@ void *real_find(void **cache, const char *name);
 		static void *cache_##name;                                                                             \
 		(__typeof__(&name))real_find(&cache_##name, #name);                                                    \
 	})
+
+extern int shim_pid;		  /* in our own namespace */
+extern uint32_t shim_process_pid; /* as events carry it */
 
 /* Copies from the program's memory without faulting: bytes copied (may be fewer), 0 when nothing could be read. */
 size_t shim_peek(void *to, uint64_t from, size_t bytes);
