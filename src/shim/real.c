@@ -5,9 +5,17 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include "shim/shim.h"
+#include "shim/inner.h"
 
-static long (*real_syscall)(long number, ...);
+long (*real_syscall)(long number, ...);
+
+pid_t (*real_vfork)(void);
+
+void real_init(void)
+{
+	real_find((void **)&real_syscall, "syscall");
+	real_find((void **)&real_vfork, "vfork");
+}
 
 void *real_find(void **cache, const char *name)
 {

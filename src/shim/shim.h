@@ -40,11 +40,11 @@ struct ring;
 /* ---- the thread (thread.c) ---- */
 
 struct thread {
-	uint8_t selector; /* of the dispatch: 1 = calls outside libc trap */
-	uint8_t armed;    /* has a slot and may emit */
-	uint8_t vforked;  /* > 0: a vfork child is running on our memory */
-	uint8_t in_shim;  /* > 0: our own code is at work: hooks pass through */
-	uint8_t in_handler;	/* in our SIGSYS handler: signals are blocked, the selector is off */
+	uint8_t selector;   /* of the dispatch: 1 = calls outside libc trap */
+	uint8_t armed;      /* has a slot and may emit */
+	uint8_t vforked;    /* > 0: a vfork child is running on our memory */
+	uint8_t in_shim;    /* > 0: our own code is at work: hooks pass through */
+	uint8_t in_handler; /* in our SIGSYS handler: signals are blocked, the selector is off */
 	uint8_t leaving;
 	uint8_t sigsys_blocked; /* as the program believes */
 	uint32_t slot;
@@ -189,7 +189,7 @@ void *real_find(void **cache, const char *name);
 		(__typeof__(&name))real_find(&cache_##name, #name);                                                    \
 	})
 
-extern int shim_pid;		  /* in our own namespace */
+extern int shim_pid;              /* in our own namespace */
 extern uint32_t shim_process_pid; /* as events carry it */
 
 /* Copies from the program's memory without faulting: bytes copied (may be fewer), 0 when nothing could be read. */

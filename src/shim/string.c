@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory functions that compilers call of their own accord, in general registers: libc's use vector registers, which code that runs in the
- * place of a system call must not touch. Hidden, so that only the shim's own calls end here.
+ * The memory functions that compilers call of their own accord, in general registers: libc's use vector registers,
+ * which code that runs in the place of a system call must not touch. Hidden, so that only the shim's own calls end
+ * here.
  */
 #include <stddef.h>
 

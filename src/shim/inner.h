@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* What rings, calls, threads and stacks share among themselves; memory.c and fds.c have no need of it. */
+#pragma once
+
+#include <signal.h>
+
+#include "shim/shim.h"
+
+enum {
+	RINGS_MAX = 2048,
+	RING_FDS = 65536,
+	REGISTERED_RINGS = 16, /* per thread, as in the kernel */
+	RING_PBUFS = 32,
+	RING_SHADOW = 256,
+	RING_SUMS = 64,
+	STACK_CACHE = 64,
+	ALT_STACK_BYTES = 32768,
+	SCRATCH_BYTES = 4096,
+};
+
+struct stack_seen {
+	uint64_t hash;
+	uint32_t id;
+};
+
+/* Per thread, mapped; the alternate stack follows. */
+struct thread_more {
+	struct ring *registered[REGISTERED_RINGS];
+	struct stack_seen stacks[STACK_CACHE];
+	stack_t program_stack; /* the alternate stack that the program set, SS_DISABLE if none */
+	stack_t own_stack;
+	uint64_t scratch[SCRATCH_BYTES / 8]; /* while emitting */
+};
+
+/* Shared by forked children that see the same ring: how far completions were claimed, and how far they have been
+ * emitted. */
+struct ring_cursor {
+	uint32_t claimed, emitted;
+};
+
+struct ring_pbuf {
+	uint64_t address; /* 0: known by its mmap offset only, not mapped yet */
+	uint32_t entries;
+	uint16_t group;
+	uint16_t tail;
+	uint8_t used, by_mmap;
+};
+
+struct ring_sum {
+	uint64_t address, length, user_data, hash;
+	uint8_t used, zero_copy;
+};
+
+/* What only few rings need; mapped on demand. */
+struct ring_more {
+	struct ring_sum sums[RING_SUMS];
+	uint32_t n_sums;
+	uint32_t shadow_first, shadow_count; /* free-running index of the first entry, how many */
+	uint32_t shadow_slots[RING_SHADOW];
+	struct uring_sqe shadow[RING_SHADOW];
+};
+
+struct ring {
+	uint32_t number;  /* 0 = free */
+	uint32_t readers; /* threads that look at its memory now */
+	uint32_t going;   /* its memory is being unmapped: nobody begins to look */
+	int32_t fd;       /* one descriptor of it, -1 when closed */
+	uint32_t n_fds, n_registered;
+	uint32_t flags;    /* setup flags as the program sees them */
+	uint32_t emulated; /* setup flags taken away */
+	uint32_t features;
+	uint32_t sq_entries, cq_entries;
+	struct uring_sq_offsets sq_off;
+	struct uring_cq_offsets cq_off;
+	uint8_t *sq, *cq, *sqes; /* NULL while not mapped */
+	uint64_t sq_bytes, cq_bytes, sqes_bytes;
+	struct ring_cursor *cursor;
+	struct ring_more *more;
+	uint64_t submitted, completed; /* requests, roughly: for filter_idle() */
+	uint8_t cursor_ready, overflow_told, closed;
+	struct ring_pbuf pbufs[RING_PBUFS];
+};
+
+#define RING_WORD(base, offset) ((uint32_t *)((base) + (offset)))
+
+extern struct ring rings_table[RINGS_MAX];
+extern uint32_t rings_high; /* table entries ever used */
+
+/* rings.c */
+void rings_before(struct call *call);
+void rings_after(struct call *call);
+void rings_fork_child(void);
+void rings_thread_exit(struct emit *emit);
+struct ring *rings_by_call(uint32_t fd, bool registered);
+bool rings_hold(struct ring *ring);
+void rings_let_go(struct ring *ring);
+void rings_state(struct ring *ring, struct event_ring_state *state);
+struct ring *rings_new(void); /* NULL when the table is full */
+void rings_bind(int fd, struct ring *ring);
+void rings_registered(struct ring *ring, uint32_t index);
+void rings_user_memory(struct ring *ring, uint64_t sqes, uint64_t cq);
+void rings_unmap(struct emit *emit, struct ring *ring);
+void rings_ready(struct ring *ring);
+struct ring_more *rings_more(struct ring *ring);
+
+/* register.c */
+void register_before(struct call *call);
+void register_after(struct call *call);
+
+/* setup.c */
+void setup_before(struct call *call);
+void setup_after(struct call *call);
+
+/* complete.c */
+void complete_sync(struct emit *emit, struct ring *ring);
+void complete_buffers(struct emit *emit, struct ring *ring);
+
+/* enter.c */
+void enter_before(struct call *call);
+void enter_after(struct call *call);
+
+/* args.c: room that an entry's indirect arguments may take at most (0: has none), and writing them after the record's
+ * first `offset` bytes. Returns bytes written. */
+size_t args_room(const struct uring_sqe *sqe);
+size_t args_write(const struct uring_sqe *sqe, uint8_t *to, size_t room, uint16_t *ret_count);
+void args_filter(const struct uring_sqe *sqe);
+
+/* verify.c */
+void verify_submit(struct ring *ring, const struct uring_sqe *sqe);
+void verify_look(struct emit *emit, struct ring *ring);
+void verify_complete(struct emit *emit, struct ring *ring, const struct uring_cqe *cqe, bool taken);
+void verify_shadow(struct ring *ring, uint32_t index, uint32_t slot, const struct uring_sqe *sqe, bool first);
+void verify_slots(struct emit *emit, struct ring *ring);
+
+/* stack.c */
+void stack_modules(struct emit *emit);
+extern uint32_t stack_modules_stale; /* an object was mapped since */
+
+/* thread.c */
+bool thread_arm(void (*first_event)(void)); /* slot, alternate stack, dispatch: for the calling thread */
+void thread_disarm(void);
+void thread_init(void);
+void thread_dispatch_on(void);
+void thread_dispatch_off(void);
+void thread_fork_child(void);
+
+/* signals.c */
+void signals_init(void);
+void signals_before(struct call *call);
+void signals_after(struct call *call);
+long signals_alt_stack(const stack_t *set, stack_t *old);
+void signals_install_stack(void);
+void signals_foreign_sigsys(int number, siginfo_t *info, void *context);
+
+/* dispatch.c */
+void dispatch_handler(int number, siginfo_t *info, void *context);
+extern uint64_t dispatch_restorer; /* libc's own */
+
+/* process.c */
+void process_init(void);
+void process_start_event(void);
+void process_forked(void); /* in the child */
+void process_exit_event(int status);
+void process_exec_event(const char *path);
+
+/* real.c: libc's syscall(), once known; trampoline.S jumps there */
+extern long (*real_syscall)(long number, ...);
+extern pid_t (*real_vfork)(void);
+void real_init(void);
+
+/* main.c */
+int main_connect(void);
+extern uint8_t *main_canary;  /* 1; a fork makes it 0 */
+extern char main_socket[108]; /* abstract name, without the leading NUL */
