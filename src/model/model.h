@@ -216,7 +216,8 @@ enum moment_kind {
 	MOMENT_LEFT,		/* request stays in the SQ */
 	MOMENT_COMPLETE,	/* event is event_complete; request may be NULL (nobody known); final says whether it ends it */
 	MOMENT_ENDED,		/* request is leaving the model for another reason than a CQE (ring gone, process gone) */
-	MOMENT_OVERFLOW, MOMENT_CQ_LOST, MOMENT_BUFFERS,
+	MOMENT_OVERFLOW, MOMENT_CQ_LOST,
+	MOMENT_BUFFERS,		/* told before the model applies it: the group's bitmaps still say who owned what */
 	MOMENT_BOUNDS,		/* event_bounds, request = the staged request it concerns */
 	MOMENT_RELEASE,		/* event_release; ask model_overlaps() */
 	MOMENT_FD_CLOSE,	/* fd (before it is marked closed); event is event_fd or event_fd_dup */
