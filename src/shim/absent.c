@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The memory side of the shim, where it is not built in: nothing is noted, nothing is told. Weak: memory.c, filter.c
  * and fds.c take precedence. */
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "shim/shim.h"
 
 #define WEAK __attribute__((weak))
@@ -43,4 +47,52 @@ WEAK void fds_init(void)
 
 WEAK void fds_describe(struct emit *emit, int fd)
 {
+}
+
+/* Rings themselves need these. */
+
+WEAK SHIM_EXPORT void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+	struct call call = CALL(SYS_mmap, (uint64_t)at, bytes, (uint64_t)protection, (uint64_t)flags, (uint64_t)fd,
+				(uint64_t)offset);
+
+	call_before(&call);
+	return (void *)call_return(&call, (long)REAL_FUNCTION(mmap)(at, bytes, protection, flags, fd, offset));
+}
+
+WEAK SHIM_EXPORT void *mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+	return mmap(at, bytes, protection, flags, fd, offset);
+}
+
+WEAK SHIM_EXPORT int munmap(void *at, size_t bytes)
+{
+	struct call call = CALL(SYS_munmap, (uint64_t)at, bytes);
+
+	call_before(&call);
+	return (int)call_return(&call, REAL_FUNCTION(munmap)(at, bytes));
+}
+
+WEAK SHIM_EXPORT int close(int fd)
+{
+	struct call call = CALL(SYS_close, (uint64_t)fd);
+
+	call_before(&call);
+	return (int)call_return(&call, REAL_FUNCTION(close)(fd));
+}
+
+WEAK SHIM_EXPORT int dup(int fd)
+{
+	struct call call = CALL(SYS_dup, (uint64_t)fd);
+
+	call_before(&call);
+	return (int)call_return(&call, REAL_FUNCTION(dup)(fd));
+}
+
+WEAK SHIM_EXPORT int dup2(int from, int to)
+{
+	struct call call = CALL(SYS_dup2, (uint64_t)from, (uint64_t)to);
+
+	call_before(&call);
+	return (int)call_return(&call, REAL_FUNCTION(dup2)(from, to));
 }
