@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Questions that several rules ask of the model. They answer "no" wherever it is not certain. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/op.h"
+#include "model/model.h"
+
+/* Whether what this moment and the model say may be used to accuse. */
+static inline bool known_sure(const struct model *model, const struct moment *moment)
+{
+	return !moment->uncertain && !model->lost;
+}
+
+/* In flight, and nobody else can be meant. */
+static inline bool known_inflight(const struct model_request *request)
+{
+	return request->state == REQUEST_INFLIGHT && !request->ambiguous && !request->uncertain &&
+	       !request->cancel_requested && !request->awaiting_notif && !request->sq_kept;
+}
+
+/* Both go to the same open file. */
+static inline bool known_same_file(const struct model_request *a, const struct model_request *b)
+{
+	if (a->object.type == EVENT_FD_UNKNOWN || a->object.type != b->object.type)
+		return false;
+	if (a->fd && a->fd == b->fd)
+		return a->fd_generation == b->fd_generation;
+	return a->object.inode && a->object.inode == b->object.inode && a->object.device == b->object.device;
+}
+
+/* The chain or a drain keeps the second from starting before the first has ended. */
+static inline bool known_ordered(const struct model_request *first, const struct model_request *second)
+{
+	if (second->sqe.flags & URING_SQE_IO_DRAIN)
+		return true;
+	return first->chain && first->chain == second->chain;
+}
+
+static inline bool known_trait(const struct model_request *request, uint32_t trait)
+{
+	return request->op && (request->op->traits & trait);
+}

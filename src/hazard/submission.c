@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* Entries that are not what the program believes it submitted. */
+#include "hazard/hazard.h"
+#include "hazard/known.h"
+
+enum { MAX_SLOTS_SCANNED = 256 };
+
+/* Operations whose repetition does something again. */
+static bool repeats_badly(const struct model_request *request)
+{
+	return known_trait(request, ABI_STREAM_SEND | ABI_WRITES_FILE) || request->sqe.opcode == URING_OP_SPLICE;
+}
+
+static bool same_operation(const struct uring_sqe *a, const struct uring_sqe *b)
+{
+	return a->opcode == b->opcode && a->fd == b->fd && a->off == b->off && a->addr == b->addr && a->len == b->len &&
+	       a->user_data == b->user_data;
+}
+
+/* What io_uring_get_sqe() resets (liburing 2.4 and later). */
+static bool looks_reset(const struct uring_sqe *sqe)
+{
+	return !sqe->flags && !sqe->ioprio && !sqe->op_flags && !sqe->buf_index && !sqe->personality &&
+	       !sqe->file_index && !sqe->addr3;
+}
+
+/*
+ * A ring's habits, kept in the rule's cell: a program that uses a user_data again on purpose (constant tags, pooled
+ * requests) shows the same value in several slots, or takes whole rounds of entries through the same slots again.
+ */
+enum {
+	HABIT_REUSES = 1u << 0,  /* some user_data was seen in two slots */
+	HABIT_BATCHES = 1u << 1, /* a call submitted several entries */
+	HABIT_REPEATS = 1u << 2, /* an innocent entry came through its slot unchanged */
+};
+
+static bool in_other_slot(const struct model_ring *ring, const struct model_request *request)
+{
+	for (uint32_t i = 0; i < ring->n_shadow; i++)
+		if (i != request->slot && ring->shadow[i].valid &&
+		    ring->shadow[i].sqe.user_data == request->sqe.user_data)
+			return true;
+	return false;
+}
+
+/* Learns from the entry and says whether the program has so far never used a user_data twice. */
+static bool habit_unique(uint64_t *cell, const struct model_ring *ring, const struct model_request *request)
+{
+	if (*cell & HABIT_REUSES)
+		return false;
+	if (ring->n_shadow < 2 || ring->n_shadow > MAX_SLOTS_SCANNED || in_other_slot(ring, request)) {
+		*cell |= HABIT_REUSES;
+		return false;
+	}
+	return true;
+}
+
+static const struct model_slot_shadow *former_entry(const struct model_request *request)
+{
+	const struct model_ring *ring = request->ring;
+
+	if (!ring->shadow || request->slot >= ring->n_shadow || !ring->shadow[request->slot].valid)
+		return NULL;
+	return &ring->shadow[request->slot];
+}
+
+/* An entry of the same call that is new, which shows that this round is not a repetition of an older one. */
+static bool has_fresh_neighbour(const struct model_request *request)
+{
+	const struct model_request *other;
+
+	for (other = request->ring->first; other; other = other->next) {
+		const struct model_slot_shadow *former;
+
+		if (other == request || other->call != request->call || other->state != REQUEST_STAGED)
+			continue;
+		former = former_entry(other);
+		if (!former || !same_operation(&former->sqe, &other->sqe))
+			return true;
+	}
+	return false;
+}
+
+static void report_replay(struct hazard_context *context, const struct moment *moment)
+{
+	const struct model_request *request = moment->request;
+	struct finding *finding = hazard_finding(context, moment, request);
+
+	if (!repeats_badly(request))
+		finding->level = HAZARD_WARNING;
+	hazard_message(finding,
+		       "%s on fd %d in slot %u is, field by field, the entry this slot held before (user_data 0x%llx), "
+		       "while the "
+		       "program's other requests each have a user_data of their own: it is executed a second time",
+		       request->op->name, request->sqe.fd, request->slot, (unsigned long long)request->sqe.user_data);
+	hazard_report_after_call(context, finding, true);
+}
+
+static bool is_replay(uint64_t *cell, const struct model_request *request, const struct model_slot_shadow *former,
+		      bool unique, uint32_t n_submit)
+{
+	if (!looks_reset(&request->sqe))
+		return false;
+	if (!looks_reset(&former->sqe))
+		return true;
+	if (!unique || (*cell & HABIT_REPEATS))
+		return false;
+	if (n_submit > 1) {
+		bool file = request->object.type == EVENT_FD_FILE && known_trait(request, ABI_READS_FILE);
+
+		return (repeats_badly(request) || file) && has_fresh_neighbour(request);
+	}
+	return repeats_badly(request) && request->ring->sq_entries >= 4 && !(*cell & HABIT_BATCHES);
+}
+
+static void look_sqe_abandoned_replay(struct hazard_context *context, const struct moment *moment)
+{
+	struct model_request *request = moment->request;
+	const struct model_slot_shadow *former;
+	uint32_t n_submit;
+	uint64_t *cell;
+	bool unique;
+
+	if (!request || !known_sure(hazard_model(context), moment) || !moment->thread)
+		return;
+	n_submit = moment->thread->enter.n_submit;
+	cell = hazard_ring_cell(context, request->ring);
+	unique = habit_unique(cell, request->ring, request);
+	former = former_entry(request);
+	if (former && !former->failed && request->sqe.user_data && same_operation(&former->sqe, &request->sqe)) {
+		if (is_replay(cell, request, former, unique, n_submit))
+			report_replay(context, moment);
+		else
+			*cell |= HABIT_REPEATS;
+	}
+	if (n_submit > 1)
+		*cell |= HABIT_BATCHES;
+}
+
+static const char *const replay_supersedes[] = { "stale-user-data", "user-data-collision", NULL };
+
+const struct hazard hazard_sqe_abandoned_replay = {
+	.name = "sqe-abandoned-replay",
+	.family = "submission",
+	.level = HAZARD_ERROR,
+	.why = "io_uring_get_sqe() hands out the slot for good: the next submit runs whatever lies in it. It still "
+	       "holds the operation it "
+	       "was last used for.",
+	.fix = "Check what can fail before taking an entry, or turn an entry that is not needed into a NOP "
+	       "(io_uring_prep_nop).",
+	.wants = HAZARD_WANTS(SUBMIT),
+	.needs = SOURCE_SQES,
+	.look = look_sqe_abandoned_replay,
+	.supersedes = replay_supersedes,
+};
+
+static bool is_stale(uint64_t *cell, const struct model_request *request, const struct uring_sqe *former)
+{
+	bool unique = habit_unique(cell, request->ring, request);
+
+	if (!request->sqe.user_data || request->sqe.user_data != former->user_data)
+		return false;
+	if (former->opcode == request->sqe.opcode || request->chained)
+		return false;
+	if (former->fd == request->sqe.fd || (former->addr && former->addr == request->sqe.addr))
+		return false;
+	return unique && request->ring->n_submitted >= 1;
+}
+
+static void look_stale_user_data(struct hazard_context *context, const struct moment *moment)
+{
+	struct model_request *request = moment->request;
+	const struct model_slot_shadow *former;
+	struct finding *finding;
+
+	if (!request || !known_sure(hazard_model(context), moment))
+		return;
+	former = former_entry(request);
+	if (!former) {
+		habit_unique(hazard_ring_cell(context, request->ring), request->ring, request);
+		return;
+	}
+	if (!is_stale(hazard_ring_cell(context, request->ring), request, &former->sqe))
+		return;
+	finding = hazard_finding(context, moment, request);
+	hazard_message(finding,
+		       "%s carries user_data 0x%llx, which is what the %s that used slot %u before it left there: its "
+		       "completion will be "
+		       "taken for that request's",
+		       request->op->name, (unsigned long long)request->sqe.user_data, abi_op(former->sqe.opcode)->name,
+		       request->slot);
+	hazard_report_after_call(context, finding, true);
+}
+
+static const char *const stale_supersedes[] = { "user-data-collision", NULL };
+
+const struct hazard hazard_stale_user_data = {
+	.name = "stale-user-data",
+	.family = "submission",
+	.level = HAZARD_ERROR,
+	.why = "Neither io_uring_get_sqe() nor the prep helpers set user_data: an entry keeps the value its slot was "
+	       "last used with, and its "
+	       "completion is handed to that older request's owner.",
+	.fix = "Call io_uring_sqe_set_data() (or set_data64) for every entry, also for those whose completion does not "
+	       "matter.",
+	.wants = HAZARD_WANTS(SUBMIT),
+	.needs = SOURCE_SQES,
+	.look = look_stale_user_data,
+	.supersedes = stale_supersedes,
+};
+
+/* How the ring's other slots use user_data: as identities (each another one) or as tags. */
+static bool others_are_identities(const struct model_ring *ring, uint64_t user_data)
+{
+	uint32_t n_same = 0, n_others = 0;
+
+	if (!ring->shadow || ring->n_shadow > MAX_SLOTS_SCANNED)
+		return false;
+	for (uint32_t i = 0; i < ring->n_shadow; i++) {
+		uint64_t value = ring->shadow[i].sqe.user_data;
+
+		if (!ring->shadow[i].valid)
+			continue;
+		if (value == user_data) {
+			n_same++;
+			continue;
+		}
+		if (!value)
+			continue;
+		n_others++;
+		for (uint32_t j = 0; j < i; j++)
+			if (ring->shadow[j].valid && ring->shadow[j].sqe.user_data == value)
+				return false;
+	}
+	return n_same <= 2 && n_others >= 2;
+}
+
+/* Requests that move data; helpers (cancel, timeout, poll removal) often borrow the user_data of what they serve. */
+static bool moves_data(const struct model_request *request)
+{
+	return known_trait(request, ABI_READS_FILE | ABI_WRITES_FILE | ABI_STREAM_SEND | ABI_STREAM_RECV);
+}
+
+static void look_user_data_collision(struct hazard_context *context, const struct moment *moment)
+{
+	struct model_request *request = moment->request, *other;
+	struct finding *finding;
+
+	if (!request || !known_sure(hazard_model(context), moment) || !request->sqe.user_data ||
+	    request->sqe.user_data == UINT64_MAX || !moves_data(request) || request->multishot)
+		return;
+	for (other = request->ring->first; other; other = other->next) {
+		if (other == request || other->sqe.user_data != request->sqe.user_data)
+			continue;
+		if (!known_inflight(other) && other->state != REQUEST_STAGED)
+			continue;
+		if (!moves_data(other) || other->sqe.addr == request->sqe.addr ||
+		    (other->chain && other->chain == request->chain))
+			continue;
+		if (other->sqe.fd == request->sqe.fd && other->sqe.opcode != request->sqe.opcode)
+			continue;
+		if (others_are_identities(request->ring, request->sqe.user_data))
+			break;
+	}
+	if (!other)
+		return;
+	finding = hazard_finding(context, moment, request);
+	hazard_message(finding, "%s on fd %d and %s on fd %d are in flight under the same user_data 0x%llx",
+		       other->op->name, other->sqe.fd, request->op->name, request->sqe.fd,
+		       (unsigned long long)request->sqe.user_data);
+	hazard_stack(finding, "the other submitted by", other->process->pid, other->stack);
+	hazard_report_after_call(context, finding, true);
+}
+
+const struct hazard hazard_user_data_collision = {
+	.name = "user-data-collision",
+	.family = "submission",
+	.level = HAZARD_WARNING,
+	.why = "A completion names its request by user_data alone. Two requests in flight under one value cannot be "
+	       "told apart, and a cancel "
+	       "by user_data hits either.",
+	.fix = "Give every request in flight a user_data of its own; free the slot or pointer behind it only at its "
+	       "last completion.",
+	.wants = HAZARD_WANTS(SUBMIT),
+	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.look = look_user_data_collision,
+};
