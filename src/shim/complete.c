@@ -191,14 +191,3 @@ void complete_buffers(struct emit *emit, struct ring *ring)
 		if (ring->pbufs[i].used && ring->pbufs[i].address)
 			buffers_of(emit, ring, &ring->pbufs[i]);
 }
-
-void rings_sync(struct emit *emit)
-{
-	uint32_t high = __atomic_load_n(&rings_high, __ATOMIC_ACQUIRE);
-
-	for (uint32_t i = 0; i < high; i++)
-		if (rings_table[i].number) {
-			complete_sync(emit, &rings_table[i]);
-			complete_buffers(emit, &rings_table[i]);
-		}
-}

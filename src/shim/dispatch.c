@@ -30,9 +30,9 @@ _Static_assert(offsetof(struct frame, rsp) == FRAME_RSP, "frame.h");
 _Static_assert(offsetof(struct frame, result) == FRAME_RESULT, "frame.h");
 _Static_assert(offsetof(struct thread, selector) == 0 && offsetof(struct thread, vforked) == 2, "trampoline.S");
 
-void dispatch_trampoline(void);
-void dispatch_new_stack(void);
-void dispatch_same_stack(void);
+void trampoline_run(void);
+void trampoline_new_stack(void);
+void trampoline_same_stack(void);
 void dispatch_run(struct frame *frame);
 
 uint64_t dispatch_restorer;
@@ -98,7 +98,7 @@ static void divert(greg_t *g)
 	call_before(call);
 	call->registers = NULL;
 	g[REG_RSP] = (greg_t)frame;
-	g[REG_RIP] = (greg_t)dispatch_trampoline;
+	g[REG_RIP] = (greg_t)trampoline_run;
 }
 
 /* Calls after which a second thread of control comes back are made as instructions of our own, with the selector off.
@@ -108,10 +108,10 @@ static void fork_like(greg_t *g, bool new_stack, uint64_t child_stack)
 	if (new_stack) {
 		*(uint64_t *)((uint64_t)g[REG_RSP] - 136) = (uint64_t)g[REG_RIP];
 		*(uint64_t *)(child_stack - 8) = (uint64_t)g[REG_RIP];
-		g[REG_RIP] = (greg_t)dispatch_new_stack;
+		g[REG_RIP] = (greg_t)trampoline_new_stack;
 	} else {
 		dispatch_return = (uint64_t)g[REG_RIP];
-		g[REG_RIP] = (greg_t)dispatch_same_stack;
+		g[REG_RIP] = (greg_t)trampoline_same_stack;
 	}
 	shim_self.selector = 0;
 }

@@ -359,6 +359,17 @@ void rings_after(struct call *call)
 		rings_bind((int)call->result, ring);
 }
 
+void rings_sync(struct emit *emit)
+{
+	uint32_t high = __atomic_load_n(&rings_high, __ATOMIC_ACQUIRE);
+
+	for (uint32_t i = 0; i < high; i++)
+		if (rings_table[i].number) {
+			complete_sync(emit, &rings_table[i]);
+			complete_buffers(emit, &rings_table[i]);
+		}
+}
+
 void rings_thread_exit(struct emit *emit)
 {
 	for (uint32_t i = 0; i < REGISTERED_RINGS; i++)

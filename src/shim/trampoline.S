@@ -10,9 +10,9 @@
 #define SAVED(number, offset) .cfi_escape 0x10, number, 0x03, 0x77, ((offset) & 0x7f) | 0x80, (offset) >> 7
 
 	.text
-	.globl dispatch_trampoline
-	.hidden dispatch_trampoline
-	.type dispatch_trampoline, @function
+	.globl trampoline_run
+	.hidden trampoline_run
+	.type trampoline_run, @function
 	.cfi_startproc
 	.cfi_signal_frame
 	/* CFA: the program's rsp */
@@ -32,7 +32,7 @@
 	SAVED(7, FRAME_RSP)
 	SAVED(16, FRAME_RIP)
 	nop
-dispatch_trampoline:
+trampoline_run:
 	cld
 	mov %rsp, %rdi
 	call dispatch_run
@@ -56,13 +56,13 @@ dispatch_trampoline:
 	mov FRAME_RSP(%rsp), %rsp
 	jmp *%rcx
 	.cfi_endproc
-	.size dispatch_trampoline, . - dispatch_trampoline
+	.size trampoline_run, . - trampoline_run
 
-	.globl dispatch_new_stack
-	.hidden dispatch_new_stack
-	.type dispatch_new_stack, @function
+	.globl trampoline_new_stack
+	.hidden trampoline_new_stack
+	.type trampoline_new_stack, @function
 /* clone with a stack of its own: both come back at the address that the handler left below either stack pointer (the parent's below its red zone). */
-dispatch_new_stack:
+trampoline_new_stack:
 	syscall
 	test %rax, %rax
 	jz 1f
@@ -72,13 +72,13 @@ dispatch_new_stack:
 	jmp *%rcx
 1:	mov -8(%rsp), %rcx
 	jmp *%rcx
-	.size dispatch_new_stack, . - dispatch_new_stack
+	.size trampoline_new_stack, . - trampoline_new_stack
 
-	.globl dispatch_same_stack
-	.hidden dispatch_same_stack
-	.type dispatch_same_stack, @function
+	.globl trampoline_same_stack
+	.hidden trampoline_same_stack
+	.type trampoline_same_stack, @function
 /* fork and vfork: the child may write over all of our frame before the parent goes on, so the address lies with the thread. */
-dispatch_same_stack:
+trampoline_same_stack:
 	syscall
 	mov dispatch_return@gottpoff(%rip), %r11
 	mov %fs:(%r11), %rcx
@@ -87,7 +87,7 @@ dispatch_same_stack:
 	mov shim_self@gottpoff(%rip), %r11
 	movb $1, %fs:(%r11)
 2:	jmp *%rcx
-	.size dispatch_same_stack, . - dispatch_same_stack
+	.size trampoline_same_stack, . - trampoline_same_stack
 
 	.globl syscall
 	.type syscall, @function
