@@ -9,7 +9,8 @@
 
 #include "shim/inner.h"
 
-enum { SETUP_NR = 425, EMULATED_FLAGS = URING_SETUP_SQPOLL | URING_SETUP_SQ_AFF };
+/* SINGLE_ISSUER: the poller is the issuer of such a ring, whoever fills it. */
+enum { SETUP_NR = 425, EMULATED_FLAGS = URING_SETUP_SQPOLL | URING_SETUP_SQ_AFF | URING_SETUP_SINGLE_ISSUER };
 
 /* Whether the kernel would make this ring with its poller: asked, so that refusals stay what they are. */
 static bool kernel_would(uint32_t entries, const struct uring_params *asked)
