@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* What a polling thread makes different: entries are read later, the CPU burns. */
+#include <string.h>
+
+#include "hazard/hazard.h"
+
+/* The polling thread's idle time in milliseconds where none was asked for. */
+enum { IDLE_DEFAULT_MS = 1000, BURN_LEAST_MS = 500, NS_PER_MS = 1000000 };
+
+static void look_mutation(struct hazard_context *context, const struct moment *moment)
+{
+	const struct event_slot_changed *event = (const struct event_slot_changed *)moment->event;
+	const struct model_slot_shadow *shadow;
+	struct finding *finding;
+
+	if (moment->uncertain || hazard_model(context)->lost || !moment->ring ||
+	    !(moment->ring->setup_flags & URING_SETUP_SQPOLL))
+		return;
+	if (!event->unchanged_between || !moment->ring->shadow || event->slot >= moment->ring->n_shadow)
+		return;
+	shadow = &moment->ring->shadow[event->slot];
+	if (!shadow->valid || !memcmp(&shadow->sqe, &event->now, sizeof(shadow->sqe)) ||
+	    !hazard_mark_ring(context, moment->ring))
+		return;
+	finding = hazard_finding(context, moment, moment->request);
+	finding->has_sqe = true;
+	finding->sqe = event->now;
+	hazard_message(finding, "the entry in slot %u was changed after it had been published to the polling thread",
+		       event->slot);
+	hazard_report(context, finding);
+}
+
+static const char *const mutation_supersedes[] = { "sqe-modified-after-submit", NULL };
+
+const struct hazard hazard_sqpoll_sqe_mutation = {
+	.name = "sqpoll-sqe-mutation",
+	.family = "sqpoll",
+	.level = HAZARD_ERROR,
+	.why = "With SQPOLL submitting only publishes the entry; the kernel reads it, and what it points to, at any "
+	       "later time.",
+	.fix = "Finish the entry before io_uring_submit() and leave it and its arguments alone until the completion.",
+	.wants = HAZARD_WANTS(SLOT_CHANGED),
+	.needs = SOURCE_SQES,
+	.look = look_mutation,
+	.supersedes = mutation_supersedes,
+};
+
+static uint64_t idle_ms(const struct model_ring *ring)
+{
+	return ring->params.sq_thread_idle ? ring->params.sq_thread_idle : IDLE_DEFAULT_MS;
+}
+
+/* The thread spins after each submission until the next one, for the idle time at most. The ring's cell sums that up in
+ * ms. */
+static void add_gap(uint64_t *burnt, const struct model_ring *ring, uint64_t now)
+{
+	uint64_t gap;
+
+	if (!ring->last_submit_time || now <= ring->last_submit_time)
+		return;
+	gap = (now - ring->last_submit_time) / NS_PER_MS;
+	*burnt += gap < idle_ms(ring) ? gap : idle_ms(ring);
+}
+
+static void look_burn(struct hazard_context *context, const struct moment *moment)
+{
+	const struct model_ring *ring = moment->ring;
+	uint64_t *burnt;
+	struct finding *finding;
+
+	if (!ring || !(ring->setup_flags & URING_SETUP_SQPOLL))
+		return;
+	burnt = hazard_ring_cell(context, moment->ring);
+	if (moment->kind == MOMENT_SUBMIT) {
+		add_gap(burnt, ring, moment->time);
+		return;
+	}
+	add_gap(burnt, ring, moment->time);
+	if (*burnt < BURN_LEAST_MS || ring->n_submitted >= *burnt || !hazard_mark_ring(context, moment->ring))
+		return;
+	finding = hazard_finding(context, moment, NULL);
+	finding->level = HAZARD_NOTE;
+	hazard_message(finding, "the polling thread (idle time %llu ms) spins about %llu ms for %llu requests",
+		       (unsigned long long)idle_ms(ring), (unsigned long long)*burnt,
+		       (unsigned long long)ring->n_submitted);
+	hazard_stack(finding, "ring set up by", ring->creator_pid, ring->setup_stack);
+	hazard_report(context, finding);
+}
+
+const struct hazard hazard_sqpoll_cpu_burn = {
+	.name = "sqpoll-cpu-burn",
+	.family = "sqpoll",
+	.level = HAZARD_NOTE,
+	.why = "After each burst the polling thread keeps a core busy for sq_thread_idle; 0 means one second.",
+	.fix = "Set a short sq_thread_idle, or do without SQPOLL where requests come seldom.",
+	.wants = HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(RING_CLOSED),
+	.needs = SOURCE_SQES,
+	.look = look_burn,
+};
