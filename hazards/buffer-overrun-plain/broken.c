@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The read is longer than the allocation. */
+#include <liburing.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int reap(struct io_uring *ring)
+{
+	struct io_uring_cqe *cqe;
+	int result = io_uring_wait_cqe(ring, &cqe);
+
+	if (result)
+		return result;
+	result = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return result;
+}
+
+int main(void)
+{
+	struct io_uring ring;
+	int fds[2];
+
+	if (io_uring_queue_init(8, &ring, 0) || pipe(fds))
+		return 1;
+	char *buffer = malloc(64);
+	write(fds[1], "data", 4);
+	io_uring_prep_read(io_uring_get_sqe(&ring), fds[0], buffer, 120, 0);
+	io_uring_submit(&ring);
+	reap(&ring);
+	free(buffer);
+	io_uring_queue_exit(&ring);
+	return 0;
+}

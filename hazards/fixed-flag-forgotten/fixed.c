@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The same, repaired. */
+#include <fcntl.h>
+#include <liburing.h>
+#include <unistd.h>
+
+static int reap(struct io_uring *ring)
+{
+	struct io_uring_cqe *cqe;
+	int result = io_uring_wait_cqe(ring, &cqe);
+
+	if (result)
+		return result;
+	result = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return result;
+}
+
+int main(void)
+{
+	static char buffer[64];
+	struct io_uring ring;
+	int fds[2];
+
+	if (io_uring_queue_init(8, &ring, 0) || pipe(fds))
+		return 1;
+	dup2(open("/dev/null", O_RDONLY), 0);
+	(void)fds;
+	int file = open("/etc/passwd", O_RDONLY);
+	if (io_uring_register_files(&ring, &file, 1))
+		return 1;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_read(sqe, 0, buffer, 64, 0);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_submit(&ring);
+	reap(&ring);
+	io_uring_queue_exit(&ring);
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker waits. */
+#include <liburing.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "abi/uring.h"
+
+static int reap(struct io_uring *ring)
+{
+	struct io_uring_cqe *cqe;
+	int result = io_uring_wait_cqe(ring, &cqe);
+
+	if (result)
+		return result;
+	result = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return result;
+}
+
+static struct io_uring ring;
+
+static void *work(void *unused)
+{
+	struct io_uring_cqe *cqe;
+	io_uring_wait_cqe(&ring, &cqe);
+	return unused;
+}
+
+int main(void)
+{
+	pthread_t thread;
+
+	if (io_uring_queue_init(8, &ring, URING_SETUP_SINGLE_ISSUER | URING_SETUP_DEFER_TASKRUN))
+		return 77;
+	struct io_uring_cqe *cqe;
+	io_uring_prep_nop(io_uring_get_sqe(&ring));
+	io_uring_submit(&ring);
+	reap(&ring);
+	io_uring_prep_nop(io_uring_get_sqe(&ring));
+	(void)cqe;
+	io_uring_submit(&ring);
+	pthread_create(&thread, NULL, work, NULL);
+	pthread_join(thread, NULL);
+	io_uring_queue_exit(&ring);
+	return 0;
+}
