@@ -64,26 +64,25 @@ static const struct model_slot_shadow *former_entry(const struct model_request *
 	return &ring->shadow[request->slot];
 }
 
-/* An entry of the same call that is new, which shows that this round is not a repetition of an older one. */
-static bool has_fresh_neighbour(const struct model_request *request)
+/* Field by field what the slot held before, so that nobody can have prepared it anew for another purpose. */
+static bool is_repetition(const struct model_request *request)
 {
-	const struct model_request *other;
+	const struct model_slot_shadow *former = former_entry(request);
 
-	for (other = request->ring->first; other; other = other->next) {
-		const struct model_slot_shadow *former;
-
-		if (other == request || other->call != request->call || other->state != REQUEST_STAGED)
-			continue;
-		former = former_entry(other);
-		if (!former || !same_operation(&former->sqe, &other->sqe))
-			return true;
-	}
-	return false;
+	return former && !former->failed && request->sqe.user_data && looks_reset(&request->sqe) &&
+	       same_operation(&former->sqe, &request->sqe);
 }
 
-static void report_replay(struct hazard_context *context, const struct moment *moment)
+static bool is_suspect(const struct model_request *request)
 {
-	const struct model_request *request = moment->request;
+	bool file_read = request->object.type == EVENT_FD_FILE && known_trait(request, ABI_READS_FILE);
+
+	return (repeats_badly(request) || file_read) && is_repetition(request);
+}
+
+static void report_replay(struct hazard_context *context, const struct moment *moment,
+			  const struct model_request *request)
+{
 	struct finding *finding = hazard_finding(context, moment, request);
 
 	if (!repeats_badly(request))
@@ -96,45 +95,56 @@ static void report_replay(struct hazard_context *context, const struct moment *m
 	hazard_report_after_call(context, finding, true);
 }
 
-static bool is_replay(uint64_t *cell, const struct model_request *request, const struct model_slot_shadow *former,
-		      bool unique, uint32_t n_submit)
+/*
+ * In a call that submits several entries, a repetition beside entries that are new is no round taken through the ring
+ * again. Whichever of the two is told first.
+ */
+static void judge_in_batch(struct hazard_context *context, const struct moment *moment, uint64_t *cell)
 {
-	if (!looks_reset(&request->sqe))
-		return false;
-	if (!looks_reset(&former->sqe))
-		return true;
-	if (!unique || (*cell & HABIT_REPEATS))
-		return false;
-	if (n_submit > 1) {
-		bool file = request->object.type == EVENT_FD_FILE && known_trait(request, ABI_READS_FILE);
+	const struct model_request *request = moment->request, *other;
+	bool suspect = is_suspect(request), any_fresh = !is_repetition(request);
 
-		return (repeats_badly(request) || file) && has_fresh_neighbour(request);
+	for (other = request->ring->first; other; other = other->next) {
+		if (other == request || other->call != request->call || other->state != REQUEST_STAGED)
+			continue;
+		if (!is_repetition(other)) {
+			any_fresh = true;
+			if (suspect) {
+				report_replay(context, moment, request);
+				return;
+			}
+		} else if (any_fresh && !is_repetition(request) && is_suspect(other)) {
+			report_replay(context, moment, other);
+		}
 	}
-	return repeats_badly(request) && request->ring->sq_entries >= 4 && !(*cell & HABIT_BATCHES);
+	if (!any_fresh && request->event && request->event->position + 1 == moment->thread->enter.n_submit)
+		*cell |= HABIT_REPEATS;
 }
 
 static void look_sqe_abandoned_replay(struct hazard_context *context, const struct moment *moment)
 {
 	struct model_request *request = moment->request;
 	const struct model_slot_shadow *former;
-	uint32_t n_submit;
 	uint64_t *cell;
 	bool unique;
 
 	if (!request || !known_sure(hazard_model(context), moment) || !moment->thread)
 		return;
-	n_submit = moment->thread->enter.n_submit;
 	cell = hazard_ring_cell(context, request->ring);
-	unique = habit_unique(cell, request->ring, request);
+	unique = habit_unique(cell, request->ring, request) && !(*cell & HABIT_REPEATS);
 	former = former_entry(request);
-	if (former && !former->failed && request->sqe.user_data && same_operation(&former->sqe, &request->sqe)) {
-		if (is_replay(cell, request, former, unique, n_submit))
-			report_replay(context, moment);
-		else
-			*cell |= HABIT_REPEATS;
-	}
-	if (n_submit > 1)
+	if (is_repetition(request) && !looks_reset(&former->sqe))
+		report_replay(context, moment,
+			      request); /* flags gone, all else the same: only io_uring_get_sqe() does that */
+	else if (moment->thread->enter.n_submit > 1)
 		*cell |= HABIT_BATCHES;
+	if (moment->thread->enter.n_submit > 1 && unique)
+		judge_in_batch(context, moment, cell);
+	else if (unique && is_repetition(request) && repeats_badly(request) && request->ring->sq_entries >= 4 &&
+		 !(*cell & HABIT_BATCHES))
+		report_replay(context, moment, request);
+	else if (is_repetition(request))
+		*cell |= HABIT_REPEATS;
 }
 
 static const char *const replay_supersedes[] = { "stale-user-data", "user-data-collision", NULL };
