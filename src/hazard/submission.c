@@ -219,18 +219,17 @@ const struct hazard hazard_stale_user_data = {
 	.supersedes = stale_supersedes,
 };
 
-/* How the ring's other slots use user_data: as identities (each another one) or as tags. */
+/* Whether the requests now open use user_data as identities (each another one) rather than as tags. */
 static bool others_are_identities(const struct model_ring *ring, uint64_t user_data)
 {
+	const struct model_request *request, *other;
 	uint32_t n_same = 0, n_others = 0;
 
-	if (!ring->shadow || ring->n_shadow > MAX_SLOTS_SCANNED)
+	if (ring->n_open > MAX_SLOTS_SCANNED)
 		return false;
-	for (uint32_t i = 0; i < ring->n_shadow; i++) {
-		uint64_t value = ring->shadow[i].sqe.user_data;
+	for (request = ring->first; request; request = request->next) {
+		uint64_t value = request->sqe.user_data;
 
-		if (!ring->shadow[i].valid)
-			continue;
 		if (value == user_data) {
 			n_same++;
 			continue;
@@ -238,11 +237,11 @@ static bool others_are_identities(const struct model_ring *ring, uint64_t user_d
 		if (!value)
 			continue;
 		n_others++;
-		for (uint32_t j = 0; j < i; j++)
-			if (ring->shadow[j].valid && ring->shadow[j].sqe.user_data == value)
+		for (other = ring->first; other != request; other = other->next)
+			if (other->sqe.user_data == value)
 				return false;
 	}
-	return n_same <= 2 && n_others >= 2;
+	return n_same == 2 && n_others >= 2;
 }
 
 /* Requests that move data; helpers (cancel, timeout, poll removal) often borrow the user_data of what they serve. */
@@ -260,9 +259,8 @@ static void look_user_data_collision(struct hazard_context *context, const struc
 	    request->sqe.user_data == UINT64_MAX || !moves_data(request) || request->multishot)
 		return;
 	for (other = request->ring->first; other; other = other->next) {
-		if (other == request || other->sqe.user_data != request->sqe.user_data)
-			continue;
-		if (!known_inflight(other) && other->state != REQUEST_STAGED)
+		if (other == request || other->sqe.user_data != request->sqe.user_data || !known_inflight(other) ||
+		    other->seq > request->seq)
 			continue;
 		if (!moves_data(other) || other->sqe.addr == request->sqe.addr ||
 		    (other->chain && other->chain == request->chain))
@@ -279,7 +277,7 @@ static void look_user_data_collision(struct hazard_context *context, const struc
 		       other->op->name, other->sqe.fd, request->op->name, request->sqe.fd,
 		       (unsigned long long)request->sqe.user_data);
 	hazard_stack(finding, "the other submitted by", other->process->pid, other->stack);
-	hazard_report_after_call(context, finding, true);
+	hazard_report(context, finding);
 }
 
 const struct hazard hazard_user_data_collision = {
@@ -291,7 +289,7 @@ const struct hazard hazard_user_data_collision = {
 	       "by user_data hits either.",
 	.fix = "Give every request in flight a user_data of its own; free the slot or pointer behind it only at its "
 	       "last completion.",
-	.wants = HAZARD_WANTS(SUBMIT),
+	.wants = HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
 	.look = look_user_data_collision,
 };

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Prepares, waits for an older request, and submits afterwards. */
+#include <liburing.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Waits at most a second for one completion and takes it. */
+static int take_one(struct io_uring *ring)
+{
+	struct __kernel_timespec limit = { .tv_sec = 1 };
+	struct io_uring_cqe *cqe;
+	int res = io_uring_wait_cqe_timeout(ring, &cqe, &limit);
+
+	if (res < 0)
+		return res;
+	res = cqe->res;
+	printf("request %llu: %d\n", (unsigned long long)cqe->user_data, res);
+	io_uring_cqe_seen(ring, cqe);
+	return res;
+}
+
+int main(void)
+{
+	struct __kernel_timespec soon = { .tv_nsec = 300000000 };
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+
+	if (io_uring_queue_init(8, &ring, 0))
+		return 1;
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_timeout(sqe, &soon, 0, 0);
+	io_uring_sqe_set_data64(sqe, 1);
+	io_uring_submit(&ring);
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_nop(sqe);
+	io_uring_sqe_set_data64(sqe, 2);
+	take_one(&ring);
+	io_uring_submit(&ring);
+	take_one(&ring);
+	io_uring_queue_exit(&ring);
+	return 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* As broken.c, with buffer selection for an operation that cannot. */
+#include <liburing.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Waits at most a second for one completion and takes it. */
+static int take_one(struct io_uring *ring)
+{
+	struct __kernel_timespec limit = { .tv_sec = 1 };
+	struct io_uring_cqe *cqe;
+	int res = io_uring_wait_cqe_timeout(ring, &cqe, &limit);
+
+	if (res < 0)
+		return res;
+	res = cqe->res;
+	printf("request %llu: %d\n", (unsigned long long)cqe->user_data, res);
+	io_uring_cqe_seen(ring, cqe);
+	return res;
+}
+
+static int scratch_file(void)
+{
+	char name[] = "/tmp/scratch-XXXXXX";
+	int fd = mkstemp(name);
+
+	if (fd < 0)
+		exit(1);
+	unlink(name);
+	return fd;
+}
+
+int main(void)
+{
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	int fd = scratch_file();
+
+	if (io_uring_queue_init(8, &ring, 0))
+		return 1;
+
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_fsync(sqe, fd, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	io_uring_sqe_set_data64(sqe, 1);
+	io_uring_submit(&ring);
+	take_one(&ring);
+	io_uring_queue_exit(&ring);
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Submits four and waits for five in one call. */
+#include <liburing.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(void)
+{
+	struct io_uring ring;
+
+	alarm(2);
+	if (io_uring_queue_init(8, &ring, 0))
+		return 1;
+
+	for (int i = 0; i < 4; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+		io_uring_prep_nop(sqe);
+		io_uring_sqe_set_data64(sqe, i + 1);
+	}
+	io_uring_submit_and_wait(&ring, 5);
+	io_uring_queue_exit(&ring);
+	return 0;
+}
