@@ -42,14 +42,42 @@ size_t common_frames(const struct stack *stack)
 	return stack->n_frames;
 }
 
+static bool begins_with(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Debug information for libc or liburing may be installed, and inline functions of their headers are in every program.
+ */
+static bool is_users(const struct stack_frame *frame)
+{
+	static const char *const systems[] = { "/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/" };
+
+	for (size_t i = 0; i < sizeof systems / sizeof *systems; i++)
+		if (begins_with(frame->module, systems[i]))
+			return false;
+	return frame->file && !begins_with(frame->file, "/usr/include/");
+}
+
+size_t common_user_frame(const struct stack *stack)
+{
+	size_t n = common_frames(stack);
+
+	for (size_t i = 0; i < n; i++)
+		if (is_users(&stack->frames[i]))
+			return i;
+	for (size_t i = 0; i < n; i++)
+		if (stack->frames[i].file)
+			return i;
+	return 0;
+}
+
 const struct stack_frame *common_place(struct stacks *stacks, const struct finding_stack *stack)
 {
 	const struct stack *named = stack->stack ? stacks_symbolize(stacks, stack->pid, stack->stack) : NULL;
+	const struct stack_frame *frame = named && named->n_frames ? &named->frames[common_user_frame(named)] : NULL;
 
-	for (size_t i = 0; named && i < common_frames(named); i++)
-		if (named->frames[i].file)
-			return &named->frames[i];
-	return NULL;
+	return frame && frame->file ? frame : NULL;
 }
 
 json_t *common_string(const char *text)

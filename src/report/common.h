@@ -16,7 +16,10 @@ const char *common_path(const char *path);
 /* Frames worth showing: up to and including main. */
 size_t common_frames(const struct stack *stack);
 
-/* The first frame that has a file, else NULL. */
+/* Index of the innermost frame of the program's own code; of any that has a file where there is none; else 0. */
+size_t common_user_frame(const struct stack *stack);
+
+/* That frame if it has a file, else NULL. */
 const struct stack_frame *common_place(struct stacks *stacks, const struct finding_stack *stack);
 
 /* A string that is valid JSON whatever the text is: program names and messages come from elsewhere. NULL only when out

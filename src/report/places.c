@@ -64,17 +64,11 @@ static uint64_t mix_frame(uint64_t hash, const struct stack_frame *frame)
 	return mix(mix_text(mix_text(hash, frame->name), frame->file), (uint64_t)frame->line);
 }
 
-/* The innermost frames with a file are the program's own: those of libraries without debug information come before
- * them. */
 static uint64_t mix_stack(uint64_t hash, const struct stack *stack)
 {
-	size_t first = 0, n = common_frames(stack), used = 0;
+	size_t first = common_user_frame(stack), n = common_frames(stack);
 
-	while (first < n && !stack->frames[first].file)
-		first++;
-	if (first == n)
-		first = 0;
-	for (size_t i = first; i < n && used < TOP_FRAMES; i++, used++)
+	for (size_t i = first; i < n && i < first + TOP_FRAMES; i++)
 		hash = mix_frame(hash, &stack->frames[i]);
 	return hash;
 }
