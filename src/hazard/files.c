@@ -33,6 +33,12 @@ static bool closed_since(const struct model_request *request)
 	return request->fd && (request->fd->generation != request->fd_generation || !request->fd->open);
 }
 
+/* The number has been closed before: a descriptor was meant that is gone, not a slot. */
+static bool was_descriptor(const struct model_request *request)
+{
+	return request->fd && request->fd->generation && !request->fd->open;
+}
+
 /* ---- a completion with -EBADF, told by exactly one rule ---- */
 
 enum bad_fd_class { BAD_FD_NONE, BAD_FD_FLAG, BAD_FD_RECYCLED, BAD_FD_PLAIN };
@@ -47,7 +53,8 @@ static enum bad_fd_class classify_bad_fd(struct hazard_context *context, const s
 		return BAD_FD_NONE;
 	if (res != -EBADF && res != -ENOTSOCK)
 		return BAD_FD_NONE;
-	if (names_fd(request) && !(request->sqe.opcode == URING_OP_CLOSE && request->sqe.file_index) &&
+	if (names_fd(request) && !was_descriptor(request) &&
+	    !(request->sqe.opcode == URING_OP_CLOSE && request->sqe.file_index) &&
 	    slot_used(moment->ring, request->sqe.fd))
 		return BAD_FD_FLAG;
 	if (res != -EBADF)
@@ -270,17 +277,53 @@ static void report_left(struct hazard_context *context, const struct moment *mom
 	hazard_report(context, finding);
 }
 
-/* A wait began after the close and the request is still there: nobody cancelled it meanwhile. */
-static void look_waits(struct hazard_context *context, const struct moment *moment)
+/*
+ * The completions of a wait become known after its return, so a call only remembers (in the ring's cell) the oldest
+ * request left behind; it is told when that is still there at the next look.
+ */
+static void remember_left(struct hazard_context *context, const struct moment *moment)
 {
 	const struct model_thread *thread = moment->thread;
-	struct model_request *request;
+	uint64_t *cell = hazard_ring_cell(context, moment->ring);
 
-	if (!thread || !moment->ring || !thread->enter.min_complete)
+	*cell = 0;
+	if (!thread || !thread->enter.min_complete)
 		return;
-	for (request = moment->ring->first; request; request = request->next)
+	for (const struct model_request *request = moment->ring->first; request && !*cell; request = request->next)
+		if (left_behind(request) && request->seq < thread->enter.h.seq)
+			*cell = request->seq;
+}
+
+static void tell_left(struct hazard_context *context, const struct moment *moment)
+{
+	uint64_t seq = *hazard_ring_cell(context, moment->ring);
+
+	for (struct model_request *request = moment->ring->first; seq && request; request = request->next)
+		if (request->seq == seq && left_behind(request))
+			report_left(context, moment, request, "it stays in flight, and the file stays open for it");
+}
+
+/* A wait for one completion that goes on: the request cannot have completed. */
+static void look_blocked(struct hazard_context *context, const struct moment *moment, const struct model_thread *thread)
+{
+	if (!thread->in_enter || thread->enter.min_complete != 1)
+		return;
+	for (struct model_request *request = thread->in_enter->first; request; request = request->next)
 		if (left_behind(request) && request->seq < thread->enter.h.seq)
 			report_left(context, moment, request, "it stays in flight, and the file stays open for it");
+}
+
+static void look_tick(struct hazard_context *context, const struct moment *moment)
+{
+	MAP_FOR_EACH(&hazard_model(context)->processes, process_entry)
+	{
+		const struct model_process *process = process_entry->value;
+
+		MAP_FOR_EACH(&process->threads, thread_entry)
+		{
+			look_blocked(context, moment, thread_entry->value);
+		}
+	}
 }
 
 static void look_left(struct hazard_context *context, const struct moment *moment)
@@ -289,11 +332,16 @@ static void look_left(struct hazard_context *context, const struct moment *momen
 
 	if (!sure(context, moment))
 		return;
-	if (moment->kind == MOMENT_CALL || moment->kind == MOMENT_TICK) {
-		look_waits(context, moment);
+	if (moment->kind == MOMENT_TICK)
+		look_tick(context, moment);
+	else if (!moment->ring || (moment->event->flags & EVENT_SYNTHETIC))
 		return;
-	}
-	if (moment->request && moment->certain && !event->taken && event->cqe.res > 0 && left_behind(moment->request))
+	else if (moment->kind == MOMENT_CALL)
+		remember_left(context, moment);
+	else if (moment->kind != MOMENT_COMPLETE)
+		tell_left(context, moment);
+	else if (moment->request && moment->certain && !event->taken && event->cqe.res > 0 &&
+		 left_behind(moment->request))
 		report_left(context, moment, moment->request,
 			    "it completed afterwards all the same, with data or a connection");
 }
@@ -305,7 +353,8 @@ const struct hazard hazard_close_does_not_cancel = {
 	.why = "Requests in flight hold the file: close() neither ends them nor sends FIN nor frees the port.",
 	.fix = "Cancel the requests (io_uring_prep_cancel_fd before the close) or shutdown() the socket, and await "
 	       "their completions.",
-	.wants = HAZARD_WANTS(CALL) | HAZARD_WANTS(TICK) | HAZARD_WANTS(COMPLETE),
+	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(CALL) | HAZARD_WANTS(TICK) | HAZARD_WANTS(COMPLETE) |
+		 HAZARD_WANTS(RING_UNMAPPED) | HAZARD_WANTS(RING_CLOSED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
 	.look = look_left,
 };

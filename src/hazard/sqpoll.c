@@ -50,39 +50,37 @@ static uint64_t idle_ms(const struct model_ring *ring)
 	return ring->params.sq_thread_idle ? ring->params.sq_thread_idle : IDLE_DEFAULT_MS;
 }
 
-/* The thread spins after each submission until the next one, for the idle time at most. The ring's cell sums that up in
- * ms. */
-static void add_gap(uint64_t *burnt, const struct model_ring *ring, uint64_t now)
+/*
+ * The thread spins after each submission until the next one, for the idle time at most. The ring's cell holds the sum
+ * in milliseconds (lower half) and when the newest submission was (upper half, 0 = none yet).
+ */
+static uint32_t add_gap(uint64_t *cell, const struct model_ring *ring, uint64_t now)
 {
-	uint64_t gap;
+	uint32_t now_ms = (uint32_t)(now / NS_PER_MS) | 1, last = (uint32_t)(*cell >> 32), burnt = (uint32_t)*cell;
+	uint32_t gap = now_ms - last;
 
-	if (!ring->last_submit_time || now <= ring->last_submit_time)
-		return;
-	gap = (now - ring->last_submit_time) / NS_PER_MS;
-	*burnt += gap < idle_ms(ring) ? gap : idle_ms(ring);
+	if (last && gap < INT32_MAX)
+		burnt += gap < idle_ms(ring) ? gap : (uint32_t)idle_ms(ring);
+	*cell = (uint64_t)now_ms << 32 | burnt;
+	return burnt;
 }
 
 static void look_burn(struct hazard_context *context, const struct moment *moment)
 {
 	const struct model_ring *ring = moment->ring;
-	uint64_t *burnt;
 	struct finding *finding;
+	uint32_t burnt;
 
 	if (!ring || !(ring->setup_flags & URING_SETUP_SQPOLL))
 		return;
-	burnt = hazard_ring_cell(context, moment->ring);
-	if (moment->kind == MOMENT_SUBMIT) {
-		add_gap(burnt, ring, moment->time);
-		return;
-	}
-	add_gap(burnt, ring, moment->time);
-	if (*burnt < BURN_LEAST_MS || ring->n_submitted >= *burnt || !hazard_mark_ring(context, moment->ring))
+	burnt = add_gap(hazard_ring_cell(context, moment->ring), ring, moment->time);
+	if (moment->kind == MOMENT_SUBMIT || burnt < BURN_LEAST_MS || ring->n_submitted >= burnt ||
+	    !hazard_mark_ring(context, moment->ring))
 		return;
 	finding = hazard_finding(context, moment, NULL);
 	finding->level = HAZARD_NOTE;
-	hazard_message(finding, "the polling thread (idle time %llu ms) spins about %llu ms for %llu requests",
-		       (unsigned long long)idle_ms(ring), (unsigned long long)*burnt,
-		       (unsigned long long)ring->n_submitted);
+	hazard_message(finding, "the polling thread (idle time %llu ms) spins about %u ms for %llu requests",
+		       (unsigned long long)idle_ms(ring), burnt, (unsigned long long)ring->n_submitted);
 	hazard_stack(finding, "ring set up by", ring->creator_pid, ring->setup_stack);
 	hazard_report(context, finding);
 }
