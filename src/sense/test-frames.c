@@ -296,8 +296,8 @@ static void test_other_stack_proves_nothing(void **state)
 	/* As on a coroutine's stack: all the same, elsewhere. */
 	for (size_t i = n_events - 2; i < n_events; i++)
 		if (events[i]->kind == EVENT_STACK) {
-			((struct event_stack *)events[i])->registers[7] -= 64 << 20;
-			((struct event_stack *)events[i])->sp -= 64 << 20;
+			((struct event_stack *)events[i])->registers[7] += 64 << 20;
+			((struct event_stack *)events[i])->sp += 64 << 20;
 		}
 	assert_int_equal(run(*state, &release), 0);
 }
