@@ -293,11 +293,12 @@ static void test_other_stack_proves_nothing(void **state)
 
 	read_into_own_frame(1);
 	enter(RING);
-	/* As on a coroutine's stack: all the same, elsewhere. */
+	/* As on a coroutine's stack: elsewhere, and it cannot be followed to its end. */
 	for (size_t i = n_events - 2; i < n_events; i++)
 		if (events[i]->kind == EVENT_STACK) {
 			((struct event_stack *)events[i])->registers[7] += 64 << 20;
 			((struct event_stack *)events[i])->sp += 64 << 20;
+			((struct event_stack *)events[i])->bytes = 0;
 		}
 	assert_int_equal(run(*state, &release), 0);
 }
