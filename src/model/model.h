@@ -38,8 +38,14 @@ struct model_range {
 	uint8_t kind;		/* enum abi_kind: ABI_DATA is the data itself, all else is an indirect argument */
 	uint8_t provided;	/* a provided buffer handed out by the program, not by this SQE */
 	bool released;		/* a release of it was already told */
+	bool indexed;		/* model_overlaps() finds it */
 	struct model_range *next;	/* of the same request */
+	struct model_range_link { struct model_range *range, *next, **back; } links[2]; /* private to ranges.c */
 };
+
+/* The ranges of one process by address; private to ranges.c. */
+enum { MODEL_RANGE_LEVELS = 5 };
+struct model_ranges { struct model_range_link **buckets; uint32_t n_buckets, n_links; uint32_t n_level[MODEL_RANGE_LEVELS]; };
 
 /* ---- descriptors and what is behind them ---- */
 
@@ -91,7 +97,8 @@ struct model_request {
 	bool refused;		/* abi_sqe_refused() said so at submission */
 	bool cancel_requested;	/* an ASYNC_CANCEL or SYNC_CANCEL named it */
 	bool cancel_answered;	/* ... and that was answered, before this request's own end */
-	bool link_broken;
+	bool link_broken;	/* an earlier member of its chain failed: the kernel will cancel it */
+	bool listed;		/* under its user_data in the ring's map */
 	uint32_t n_cqes;	/* seen so far */
 	int32_t result;		/* of the newest CQE */
 	uint32_t chain;		/* number of its chain in the ring, 0 = none */
@@ -121,6 +128,7 @@ struct model_group {
 	bool known;		/* false: additions were missed, counts are not to be trusted */
 	uint64_t *owned;	/* bitmap by id: 1 = the kernel owns it */
 	uint64_t *seen;		/* bitmap by id: was ever added */
+	uint64_t *early;	/* bitmap by id: was handed out before its addition was told */
 };
 
 /* ---- registered buffers and files ---- */
@@ -162,8 +170,9 @@ struct model_ring {
 	struct model_slot *slots; uint32_t n_slots; bool files_registered;
 	bool eventfd_registered; int32_t eventfd;
 	uint64_t last_submit_time, last_enter_time;
-	/* the call under way, per ring: enter is serialised by the kernel's uring_lock, so is its description here */
-	struct model_request *staged_first; uint32_t n_staged;
+	struct model_request *staged_first;	/* oldest staged request; all others come after it in the list */
+	uint32_t n_staged, n_queued;
+	struct model_request *chain_open;	/* the call's newest entry asked to be linked to the next one */
 	uint32_t last_chain;
 	uint64_t rule_bits[3];
 	uint64_t rule_cells[32];	/* see hazard_ring_cell() */
@@ -178,7 +187,8 @@ struct model_thread {
 	bool exited;
 	struct model_ring *in_enter;	/* blocked or running in enter on this ring, NULL = not */
 	struct event_enter enter;	/* that call (also valid after it, for its return) */
-	bool wait_reported;
+	struct event_bounds bounds[4];	/* told ahead of the SUBMIT they concern */
+	uint32_t n_bounds;
 };
 
 struct model_process {
@@ -192,8 +202,8 @@ struct model_process {
 	bool forked;			/* has ever forked */
 	struct map threads;		/* tid -> model_thread */
 	struct map fds;			/* fd + 1 -> model_fd */
-	struct map ranges_small;	/* page -> list; private to ranges.c */
-	struct map ranges_large;
+	bool execing;			/* EVENT_EXEC came; a PROCESS_START shows that it succeeded */
+	struct model_ranges ranges;
 	uint64_t n_requests;		/* seen from this process */
 	uint64_t rule_bits[3];
 };
@@ -246,17 +256,17 @@ struct model;
 
 typedef void model_observer(void *context, struct model *model, const struct moment *moment);
 
-struct model_limits { uint32_t max_requests, max_processes, max_rings; };
-
 struct model {
 	struct map processes;	/* pid -> model_process */
 	struct map rings;	/* id -> model_ring (closed ones go after RING_CLOSED was told) */
-	struct map objects_pairs; /* inode -> peer inode, for socketpairs */
 	struct pool requests, ranges;
 	model_observer *observer;
 	void *observer_context;
 	uint64_t time, seq;
-	uint64_t n_events, n_requests, n_completions, n_rejected, n_lost;
+	uint64_t n_events, n_requests, n_completions, n_enters, n_rejected, n_lost;
+	uint32_t n_rings, n_processes;	/* ever seen */
+	uint64_t n_bytes;		/* held in tables whose size events decide; see MODEL_BYTES in inner.h */
+	struct model_process *last_process; /* whom the newest event came from: most come in runs */
 	bool lost;		/* events were lost: absence of an event proves nothing any more */
 };
 
