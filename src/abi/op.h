@@ -20,7 +20,12 @@ enum abi_lifetime {
 
 enum abi_direction { ABI_IN = 1, ABI_OUT = 2, ABI_INOUT = 3 };	/* IN: the kernel reads it */
 
-/* What lies behind a pointer. */
+/*
+ * What lies behind a pointer. For ABI_IOVEC and ABI_MSGHDR the row's lifetime is that of the array or struct itself, its
+ * direction that of the data; an iovec array is only ever read, and copied when the SQE is consumed, behind a msghdr too.
+ * With BUFFER_SELECT the elements' addresses do not count. A message's control is in use until complete, its name until
+ * complete when receiving and until consumed when sending.
+ */
 enum abi_kind {
 	ABI_DATA,	/* plain bytes */
 	ABI_IOVEC,	/* array of struct iovec; what the elements point to is ABI_DATA until complete/notif */
@@ -70,7 +75,9 @@ enum abi_when {
 	ABI_WHEN_SETSOCKOPT,
 	ABI_WHEN_GETSOCKOPT,
 	ABI_WHEN_EPOLL_NOT_DEL,
-	ABI_WHEN_TIMEOUT_UPDATE,
+	ABI_WHEN_TIMEOUT_UPDATE,	/* timeout_remove: changes the timeout, and not to an IMMEDIATE_ARG */
+	ABI_WHEN_SLOTS_CHOSEN,		/* files_update: the kernel only reads the descriptors */
+	ABI_WHEN_SLOTS_ALLOCATED,	/* files_update with FILE_INDEX_ALLOC: it writes the slots' numbers there */
 };
 
 enum abi_trait {
