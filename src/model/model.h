@@ -40,7 +40,10 @@ struct model_range {
 	bool released;		/* a release of it was already told */
 	bool indexed;		/* model_overlaps() finds it */
 	struct model_range *next;	/* of the same request */
-	struct model_range_link { struct model_range *range, *next, **back; } links[2]; /* private to ranges.c */
+	struct model_range_link {
+		struct model_range *range;
+		struct model_range_link *next, **back;
+	} links[2]; /* private to ranges.c */
 };
 
 /* The ranges of one process by address; private to ranges.c. */
@@ -202,6 +205,7 @@ struct model_process {
 	bool forked;			/* has ever forked */
 	struct map threads;		/* tid -> model_thread */
 	struct map fds;			/* fd + 1 -> model_fd */
+	bool shares_parent;		/* forked and has not exec'ed: counted in the parent's n_children */
 	bool execing;			/* EVENT_EXEC came; a PROCESS_START shows that it succeeded */
 	struct model_ranges ranges;
 	uint64_t n_requests;		/* seen from this process */
