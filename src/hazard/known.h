@@ -43,3 +43,31 @@ static inline bool known_trait(const struct model_request *request, uint32_t tra
 {
 	return request->op && (request->op->traits & trait);
 }
+
+/* MOMENT_COMPLETE: it is this request's last completion, and may be used to accuse. */
+static inline bool known_end(const struct model *model, const struct moment *moment)
+{
+	return moment->request && moment->certain && moment->final && known_sure(model, moment) &&
+	       !moment->request->uncertain;
+}
+
+static inline int32_t known_result(const struct moment *moment)
+{
+	return ((const struct event_complete *)moment->event)->cqe.res;
+}
+
+/* A failure of this request cancels what is linked behind it. */
+static inline bool known_soft_link(const struct model_request *request)
+{
+	return (request->sqe.flags & URING_SQE_IO_LINK) && !(request->sqe.flags & URING_SQE_IO_HARDLINK);
+}
+
+/* The member of its chain that the kernel refuses, which cancels all of it; NULL = none. */
+static inline struct model_request *known_refused_member(struct model_request *request)
+{
+	while (request->chain_prev)
+		request = request->chain_prev;
+	while (request && !request->refused)
+		request = request->chain_next;
+	return request;
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/* Chains that are not what they look like: cut, cancelled or never started, by how they were built. */
+#include "hazard/hazard.h"
+#include "hazard/known.h"
+
+enum { RESULT_EINVAL = -22, RESULT_ETIME = -62, RESULT_ECANCELED = -125 };
+
+static bool links_any(const struct model_request *request)
+{
+	return request->sqe.flags & (URING_SQE_IO_LINK | URING_SQE_IO_HARDLINK);
+}
+
+static unsigned long long id(const struct model_request *request)
+{
+	return (unsigned long long)request->sqe.user_data;
+}
+
+static struct model_request *first_of(struct model_request *request)
+{
+	while (request->chain_prev)
+		request = request->chain_prev;
+	return request;
+}
+
+/* ---- link-invalid-member-cancels-all: the first completion of the chain tells it, while all members are still there
+ * ---- */
+
+static void list_members(struct finding *finding, const struct model_request *member, const char *field)
+{
+	bool before = true;
+
+	for (; member && finding->n_steps < FINDING_STEPS; member = member->chain_next) {
+		if (member->refused) {
+			hazard_step(finding, "%s (user_data 0x%llx) is refused: its %s", member->op->name, id(member),
+				    field);
+			before = false;
+		} else {
+			hazard_step(finding, "%s (user_data 0x%llx), %s it, is cancelled", member->op->name, id(member),
+				    before ? "before" : "behind");
+		}
+	}
+}
+
+static void look_invalid_member(struct hazard_context *context, const struct moment *moment)
+{
+	struct model_request *refused;
+	const char *field = NULL;
+	struct finding *finding;
+	uint32_t n = 0;
+	int expected;
+
+	if (!known_end(hazard_model(context), moment) || !moment->request->chained)
+		return;
+	refused = known_refused_member(moment->request);
+	if (!refused || (!refused->chain_prev && !refused->chain_next))
+		return;
+	expected = abi_sqe_refused(&refused->sqe, moment->ring->setup_flags, 0, &field);
+	if (!expected || !field || known_result(moment) != (moment->request == refused ? expected : RESULT_ECANCELED) ||
+	    !hazard_mark_request(context, refused))
+		return;
+	for (const struct model_request *member = first_of(refused); member; member = member->chain_next)
+		n += member != refused;
+	finding = hazard_finding(context, moment, refused);
+	hazard_message(
+		finding,
+		"the kernel refused %s (user_data 0x%llx) because of the entry's %s, and so cancelled the other %u "
+		"member%s of its chain%s",
+		refused->op->name, id(refused), field, n, n == 1 ? "" : "s",
+		refused->chain_prev ? ", also what stands before it" : "");
+	list_members(finding, first_of(refused), field);
+	hazard_report(context, finding);
+}
+
+static const char *const invalid_member_supersedes[] = { "invalid-sqe-fields", NULL };
+
+const struct hazard hazard_link_invalid_member_cancels_all = {
+	.name = "link-invalid-member-cancels-all",
+	.family = "links",
+	.level = HAZARD_ERROR,
+	.why = "The kernel looks at every entry of a chain before it starts the first: one entry that it refuses "
+	       "cancels the "
+	       "whole chain, also the members before it and those behind a hard link.",
+	.fix = "Let an io_uring_prep_* helper fill each entry, and set only fields and flags the operation knows; only "
+	       "errors "
+	       "of running requests stop a chain in its middle.",
+	.wants = HAZARD_WANTS(COMPLETE),
+	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.look = look_invalid_member,
+	.supersedes = invalid_member_supersedes,
+};
+
+/* ---- link-split-by-submit: the cell remembers the linked entry that ended a call: its stack, then where it or its CQE
+ * is ---- */
+
+enum { SPLIT_NONE, SPLIT_IN_FLIGHT, SPLIT_COMPLETED };
+#define SPLIT_INDEX_MASK UINT32_C(0x3fffffff)
+
+static uint64_t split_cell(uint32_t stack, uint32_t index, uint32_t state)
+{
+	return (uint64_t)stack << 32 | (index & SPLIT_INDEX_MASK) << 2 | state;
+}
+
+static const struct model_request *last_taken(const struct moment *moment)
+{
+	const struct event_enter_return *end = (const struct event_enter_return *)moment->event;
+
+	for (const struct model_request *request = moment->ring->last; request; request = request->prev)
+		if (request->call == moment->thread->enter.call && request->sq_index == end->sq_head - 1)
+			return request;
+	return NULL;
+}
+
+static void report_cut(struct hazard_context *context, const struct moment *moment, const struct model_request *last,
+		       uint32_t n_left)
+{
+	struct finding *finding;
+
+	finding = hazard_finding(context, moment, last);
+	finding->level = HAZARD_ERROR;
+	hazard_message(
+		finding,
+		"the call took entries up to %s (user_data 0x%llx), which links to the next one, and left %u in the "
+		"submission queue: the chain ends there, and what follows will start without waiting for it",
+		last->op->name, id(last), n_left);
+	hazard_report(context, finding);
+}
+
+static void note_last(struct hazard_context *context, const struct moment *moment, uint64_t *cell)
+{
+	const struct event_enter_return *end = (const struct event_enter_return *)moment->event;
+	const struct model_request *last;
+	uint32_t n_left = end->sq_tail - end->sq_head;
+
+	if (!moment->thread || !end->consumed || end->consumed == UINT32_MAX ||
+	    (moment->ring->setup_flags & URING_SETUP_SQ_REWIND))
+		return;
+	*cell = SPLIT_NONE;
+	last = last_taken(moment);
+	if (!last || !links_any(last) || last->refused || last->uncertain || moment->ring->sqpoll_kept)
+		return;
+	if (n_left && n_left <= moment->ring->sq_entries)
+		report_cut(context, moment, last, n_left);
+	else if (!(last->sqe.flags & URING_SQE_CQE_SKIP_SUCCESS))
+		*cell = split_cell(last->stack, last->sq_index, SPLIT_IN_FLIGHT);
+}
+
+/* The completion was taken before the next entries were submitted: the program keeps the order itself. */
+static bool was_reaped(uint64_t cell, const struct model_thread *thread)
+{
+	uint32_t index = (uint32_t)cell >> 2;
+
+	return (cell & 3) == SPLIT_COMPLETED &&
+	       ((thread->enter.cq_head - index) & SPLIT_INDEX_MASK) - 1 < SPLIT_INDEX_MASK / 2;
+}
+
+static void look_at_follower(struct hazard_context *context, const struct moment *moment, uint64_t *cell)
+{
+	struct finding *finding;
+	uint64_t was = *cell;
+
+	if (!was || !moment->request->event || moment->request->event->position || !moment->thread)
+		return;
+	*cell = SPLIT_NONE;
+	if (was_reaped(was, moment->thread) || moment->request->sqe.opcode == URING_OP_LINK_TIMEOUT ||
+	    !hazard_mark_ring(context, moment->ring))
+		return;
+	finding = hazard_finding(context, moment, moment->request);
+	finding->level = HAZARD_WARNING;
+	hazard_message(finding,
+		       "the last entry of the call before linked to the next one, but a chain ends with its call: %s "
+		       "(user_data 0x%llx) starts without waiting for it",
+		       moment->request->op->name, id(moment->request));
+	hazard_stack(finding, "chain begun by", moment->process ? moment->process->pid : 0, (uint32_t)(was >> 32));
+	hazard_report_after_call(context, finding, true);
+}
+
+static void look_split(struct hazard_context *context, const struct moment *moment)
+{
+	uint64_t *cell;
+
+	if (!moment->ring)
+		return;
+	cell = hazard_ring_cell(context, moment->ring);
+	if (!known_sure(hazard_model(context), moment)) {
+		*cell = SPLIT_NONE;
+	} else if (moment->kind == MOMENT_CALL) {
+		note_last(context, moment, cell);
+	} else if (moment->kind == MOMENT_SUBMIT && moment->request) {
+		look_at_follower(context, moment, cell);
+	} else if (moment->kind == MOMENT_COMPLETE && moment->request && moment->final &&
+		   *cell == split_cell((uint32_t)(*cell >> 32), moment->request->sq_index, SPLIT_IN_FLIGHT)) {
+		uint32_t index = ((const struct event_complete *)moment->event)->cq_index;
+
+		*cell = split_cell((uint32_t)(*cell >> 32), index, SPLIT_COMPLETED);
+	}
+}
+
+const struct hazard hazard_link_split_by_submit = {
+	.name = "link-split-by-submit",
+	.family = "links",
+	.level = HAZARD_ERROR,
+	.why = "A chain ends where the kernel stops taking entries, whatever the last one's flags say: what is "
+	       "submitted next "
+	       "starts at once, also when the first part fails.",
+	.fix = "Make sure that a chain fits (io_uring_sq_space_left()) before preparing its first entry, submit it in "
+	       "one call, "
+	       "and leave the link flag off its last member.",
+	.wants = HAZARD_WANTS(CALL) | HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(COMPLETE),
+	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_CQ_STATE,
+	.look = look_split,
+};
+
+/* ---- link-timeout-misplaced: a well placed one is marked, so that only the others are left when -EINVAL comes ---- */
+
+static bool guards_something(const struct model_request *request)
+{
+	const struct model_request *before = request->chain_prev;
+
+	return before && links_any(before) && before->sqe.opcode != URING_OP_LINK_TIMEOUT;
+}
+
+static void look_link_timeout(struct hazard_context *context, const struct moment *moment)
+{
+	struct model_request *request = moment->request;
+	struct finding *finding;
+	uint64_t *cell;
+
+	if (!request || request->sqe.opcode != URING_OP_LINK_TIMEOUT || !moment->ring)
+		return;
+	cell = hazard_ring_cell(context, moment->ring);
+	if (moment->kind == MOMENT_CONSUMED) {
+		if (guards_something(request) || request->refused || !known_sure(hazard_model(context), moment))
+			hazard_mark_request(context, request);
+		*cell = request->chain_prev != NULL;
+		return;
+	}
+	if (!known_end(hazard_model(context), moment) || known_result(moment) != RESULT_EINVAL ||
+	    !hazard_mark_request(context, request))
+		return;
+	finding = hazard_finding(context, moment, request);
+	hazard_message(finding, "LINK_TIMEOUT (user_data 0x%llx) was refused: %s", id(request),
+		       *cell ? "it stands behind another LINK_TIMEOUT, so the whole chain was cancelled"
+			     : "no entry of the same call links to it, so nothing has a time limit");
+	hazard_report(context, finding);
+}
+
+static const char *const misplaced_supersedes[] = { "link-split-by-submit", "invalid-sqe-fields", NULL };
+
+const struct hazard hazard_link_timeout_misplaced = {
+	.name = "link-timeout-misplaced",
+	.family = "links",
+	.level = HAZARD_ERROR,
+	.why = "A LINK_TIMEOUT limits the request right before it, which must carry the link flag and go in the same "
+	       "call; "
+	       "elsewhere it is refused and the request runs without a limit.",
+	.fix = "Set IOSQE_IO_LINK on the request to be limited and prepare the LINK_TIMEOUT right behind it, one for "
+	       "each.",
+	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(COMPLETE),
+	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.look = look_link_timeout,
+	.supersedes = misplaced_supersedes,
+};
+
+/* ---- timeout-as-delay ---- */
+
+static bool fails_when_it_fires(const struct model_request *request)
+{
+	uint32_t flags = request->sqe.op_flags;
+
+	return request->sqe.opcode == URING_OP_TIMEOUT && !request->sqe.off &&
+	       !(flags & (URING_TIMEOUT_ETIME_SUCCESS | URING_TIMEOUT_MULTISHOT));
+}
+
+static void look_timeout_as_delay(struct hazard_context *context, const struct moment *moment)
+{
+	const struct model_request *request = moment->request, *next;
+	struct finding *finding;
+
+	if (!known_end(hazard_model(context), moment) || !fails_when_it_fires(request) || !known_soft_link(request) ||
+	    known_result(moment) != RESULT_ETIME || !request->chain_next)
+		return;
+	next = request->chain_next;
+	finding = hazard_finding(context, moment, request);
+	hazard_message(
+		finding,
+		"%s (user_data 0x%llx) is linked behind a TIMEOUT: that completes with -ETIME, which counts as a "
+		"failure, so %s never runs",
+		next->op->name, id(next), next->op->name);
+	hazard_report(context, finding);
+}
+
+static const char *const delay_supersedes[] = { "link-cleanup-cancelled", NULL };
+
+const struct hazard hazard_timeout_as_delay = {
+	.name = "timeout-as-delay",
+	.family = "links",
+	.level = HAZARD_ERROR,
+	.why = "A timeout that runs out completes with -ETIME, and for a soft link that is a failure: what is linked "
+	       "behind it "
+	       "is always cancelled.",
+	.fix = "Set IORING_TIMEOUT_ETIME_SUCCESS on the timeout (Linux 5.16), or link with IOSQE_IO_HARDLINK.",
+	.wants = HAZARD_WANTS(COMPLETE),
+	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.look = look_timeout_as_delay,
+	.supersedes = delay_supersedes,
+};
+
+/* ---- link-on-multishot ---- */
+
+/* Ends by failing only. A receive ends at the stream's end as well, and then what is linked to it does run. */
+static bool ends_by_failing(const struct model_request *request)
+{
+	uint8_t opcode = request->sqe.opcode;
+
+	if (opcode == URING_OP_TIMEOUT)
+		return !(request->sqe.op_flags & URING_TIMEOUT_ETIME_SUCCESS);
+	return opcode == URING_OP_POLL_ADD || opcode == URING_OP_ACCEPT;
+}
+
+static void look_link_on_multishot(struct hazard_context *context, const struct moment *moment)
+{
+	struct model_request *request = moment->request;
+	const struct model_request *next;
+	struct finding *finding;
+
+	if (!request || !request->multishot || !known_soft_link(request) || !ends_by_failing(request) ||
+	    !request->chain_next || request->uncertain || !known_sure(hazard_model(context), moment) ||
+	    known_refused_member(request))
+		return;
+	next = request->chain_next;
+	if (next->sqe.opcode == URING_OP_LINK_TIMEOUT)
+		next = next->chain_next;
+	if (!next)
+		return;
+	finding = hazard_finding(context, moment, request);
+	hazard_message(finding,
+		       "%s (user_data 0x%llx) is linked behind a multishot %s: it waits until that ends, and is "
+		       "cancelled then",
+		       next->op->name, id(next), request->op->name);
+	hazard_report(context, finding);
+}
+
+const struct hazard hazard_link_on_multishot = {
+	.name = "link-on-multishot",
+	.family = "links",
+	.level = HAZARD_ERROR,
+	.why = "What is linked behind a multishot request starts when that has ended, not at each of its completions; "
+	       "and it "
+	       "ends by failing or being cancelled, which cancels the rest of the chain.",
+	.fix = "Submit the follow-up when a completion of the multishot request comes, or link it to a one-shot "
+	       "request.",
+	.wants = HAZARD_WANTS(CONSUMED),
+	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.look = look_link_on_multishot,
+};
