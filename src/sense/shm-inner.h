@@ -17,6 +17,7 @@ struct err;
 struct sense_shm_options;
 struct shm;
 struct shm_door;
+struct source;
 
 /* ---- programs (shm-program.c) ---- */
 
@@ -75,7 +76,9 @@ struct shm_process {
 	bool greeted;       /* its shim has called */
 	bool namespaced;    /* tids of its slots are those of another namespace */
 	bool stranger;      /* cannot be followed: not waited for */
+	bool misbehaved; /* that was told */
 	uint64_t exec_time; /* it was about to execute another program then; 0 = was not, or that one has called */
+	char exec_path[128];
 	struct shm_process *next;
 };
 
@@ -166,6 +169,9 @@ void shm_tell_lost(struct shm *shm, uint32_t pid, uint64_t count);
 void shm_tell_notice(struct shm *shm, uint32_t pid, uint32_t topic, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 struct shm_processes *shm_processes(struct shm *shm);
+
+/* For tests, which cannot wait as long. */
+void shm_set_patience(struct source *source, uint64_t ns);
 
 uint64_t shm_now(void);
 void shm_wake(uint32_t *word);

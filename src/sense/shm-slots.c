@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "event/file.h"
 #include "sense/shm-inner.h"
 
 enum {
@@ -55,9 +56,10 @@ static void drop(struct shm_slots *slots, struct shm_slot *slot, const char *why
 	slots->n_dropped++;
 	slots->excused = UINT64_MAX;
 	shm_tell_lost(slots->shm, slot->pid, 0);
-	shm_tell_notice(slots->shm, slot->pid, EVENT_NOTICE_OTHER,
-			"thread %u wrote what no shim writes (%s): its events from here on are thrown away", slot->tid,
-			why);
+	if (!slot->process->misbehaved)
+		shm_tell_notice(slots->shm, slot->pid, EVENT_NOTICE_OTHER,
+				"thread %u wrote what no shim writes (%s): its events from here on are thrown away",
+				slot->tid, why);
 	skip_all(slots, slot);
 }
 
@@ -360,6 +362,7 @@ static void put_names(const struct shm_slots *slots, const struct shm_slot *slot
 	event->tid = slot->tid;
 }
 
+/* NULL when it is no event. */
 static struct event *copy_first(struct shm_slots *slots)
 {
 	uint32_t index = slots->heap[0];
@@ -371,6 +374,10 @@ static struct event *copy_first(struct shm_slots *slots)
 	slots->next_seq = slot->seq + 1;
 	slot->head += slot->size;
 	slot->has_record = false;
+	if (event_check(event, slot->size, NULL) < 0) {
+		drop(slots, slot, "a record's contents");
+		return NULL;
+	}
 	slot->process->seen = true;
 	return event;
 }
@@ -389,7 +396,7 @@ struct event *shm_slots_next(struct shm_slots *slots)
 		note_gap(slots, seq);
 		event = copy_first(slots);
 		advance_first(slots);
-		if (event->kind < EVENT_KIND_COUNT)
+		if (event && event->kind < EVENT_KIND_COUNT)
 			return event;
 	}
 	return NULL;

@@ -32,7 +32,7 @@
 enum { MAX_MADE = 65536 };
 
 static const uint64_t default_tick_ns = 100 * MILLISECOND, least_sleep_ns = MILLISECOND,
-		      longest_sleep_ns = 8 * MILLISECOND, patience_ns = 10000 * MILLISECOND,
+		      longest_sleep_ns = 8 * MILLISECOND, default_patience_ns = 10000 * MILLISECOND,
 		      chores_ns = 250 * MILLISECOND;
 
 struct shm {
@@ -47,6 +47,7 @@ struct shm {
 	bool made_lost;
 	struct event tick;
 	uint64_t tick_ns, last_tick, last_chores, sleep_ns;
+	uint64_t patience_ns; /* with writers that hold up others, and programs that do not call */
 	pid_t pid;
 	int pidfd;
 	int status;
@@ -57,6 +58,11 @@ struct shm {
 static struct shm *of(struct source *source)
 {
 	return (struct shm *)((char *)source - offsetof(struct shm, source));
+}
+
+void shm_set_patience(struct source *source, uint64_t ns)
+{
+	of(source)->patience_ns = ns;
 }
 
 uint64_t shm_now(void)
@@ -136,7 +142,12 @@ static const struct event *next_made(struct shm *shm)
 
 	if (shm->first_made == shm->n_made) {
 		shm->first_made = shm->n_made = 0;
-		return NULL;
+		if (!shm->made_lost)
+			return NULL;
+		shm->made_lost = false;
+		shm_tell_lost(shm, 0, 0);
+		if (!shm->n_made)
+			return NULL;
 	}
 	event = &shm->made[shm->first_made++].event.h;
 	event->seq = shm->slots.next_seq - 1;
@@ -168,6 +179,14 @@ static void tell_exit(struct shm *shm, const struct shm_process *process)
 	made = make(shm, EVENT_PROCESS_EXIT, sizeof(made->event.exit), process->pid);
 	if (made)
 		made->event.exit.status = process->proper && shm->reaped ? shm->status : -1;
+}
+
+static void tell_exec_unseen(struct shm *shm, const struct shm_process *process)
+{
+	if (process->exec_time)
+		shm_tell_notice(shm, process->pid, EVENT_NOTICE_OTHER,
+				"process %u executed '%s', which did not load the shim: nothing of it was observed",
+				process->pid, process->exec_path);
 }
 
 static void process_gone(struct shm *shm, uint32_t pid)
@@ -208,6 +227,7 @@ static void bury(struct shm *shm)
 		next = process->next;
 		if (!process->gone || process->n_slots || shm->slots.want_scan)
 			continue;
+		tell_exec_unseen(shm, process);
 		tell_exit(shm, process);
 		shm_process_forget(&shm->processes, process);
 	}
@@ -233,15 +253,15 @@ static void let_go(struct shm *shm, struct shm_process *process, uint32_t topic,
 /* A program that a process executes may be one that cannot be watched, or not call for another reason. */
 static void check_exec(struct shm *shm, struct shm_process *process)
 {
-	char path[64], runtime[SHM_RUNTIME_BYTES];
+	char link[64], path[PATH_MAX] = "", runtime[SHM_RUNTIME_BYTES];
 	struct err err = { "" };
 
 	if (shm_process_maps_memory(&shm->processes, process) != 0)
 		return;
-	snprintf(path, sizeof(path), "/proc/%u/exe", process->pid);
-	if (shm_program_inspect(path, runtime, &err) == -ENOTSUP)
+	snprintf(link, sizeof(link), "/proc/%u/exe", process->pid);
+	if (readlink(link, path, sizeof(path) - 1) > 0 && shm_program_inspect(path, runtime, &err) == -ENOTSUP)
 		let_go(shm, process, EVENT_NOTICE_STATIC, err.text);
-	else if (shm->slots.now - process->exec_time > patience_ns)
+	else if (shm->slots.now - process->exec_time > shm->patience_ns)
 		let_go(shm, process, EVENT_NOTICE_OTHER, "the program that it executes has not loaded the shim");
 }
 
@@ -264,6 +284,12 @@ static void do_chores(struct shm *shm)
 
 /* ---- yielding ---- */
 
+static void note_exec(struct shm_process *process, const struct event_process *event, uint64_t now)
+{
+	process->exec_time = now;
+	snprintf(process->exec_path, sizeof(process->exec_path), "%.*s", (int)event->length, (const char *)(event + 1));
+}
+
 static void note(struct shm *shm, const struct event *event)
 {
 	struct shm_process *process;
@@ -274,11 +300,12 @@ static void note(struct shm *shm, const struct event *event)
 	if (!process)
 		return;
 	shm->proper_seen |= process->proper;
-	process->exited = event->kind == EVENT_PROCESS_EXIT;
 	if (event->kind == EVENT_EXEC)
-		process->exec_time = shm_now();
-	else if (event->kind == EVENT_PROCESS_START)
+		note_exec(process, (const struct event_process *)event, shm->slots.now);
+	else if (event->kind != EVENT_FORK)
 		process->exec_time = 0;
+	if (event->kind != EVENT_FORK)
+		process->exited = event->kind == EVENT_PROCESS_EXIT;
 }
 
 /* Only between batches: everything that was complete at the time of the tick has been yielded. */
@@ -301,9 +328,8 @@ static void look_again(struct shm *shm)
 		return;
 	answer_door(shm);
 	shm_slots_refresh(&shm->slots);
-	if (shm->slots.n_heap)
-		return;
-	shm_slots_unblock(&shm->slots, patience_ns);
+	if (!shm->slots.n_heap)
+		shm_slots_unblock(&shm->slots, shm->patience_ns);
 	do_chores(shm);
 	bury(shm);
 }
@@ -375,8 +401,6 @@ static int next(struct source *source, uint64_t deadline_ns, const struct event 
 			return SOURCE_EVENT;
 		if (shm->ended)
 			return SOURCE_END;
-		if (shm->made_lost)
-			return err_set(err, -ENOMEM, "out of memory");
 		if (!shm->detached && tick_is_due(shm)) {
 			*ret_event = &shm->tick;
 			return SOURCE_EVENT;
@@ -514,6 +538,7 @@ int sense_shm_new(const struct sense_shm_options *options, struct source **ret_s
 	shm->memory = -1;
 	shm->tick_ns = options->tick_ns ? options->tick_ns : default_tick_ns;
 	shm->sleep_ns = least_sleep_ns;
+	shm->patience_ns = default_patience_ns;
 	r = begin(shm, options, err);
 	if (r < 0) {
 		destroy(&shm->source);
