@@ -340,6 +340,20 @@ size_t abi_decode_sqe(char *buf, size_t size, const struct uring_sqe *sqe, const
 	return text_end(&line.text);
 }
 
+void abi_op_flags(unsigned int opcode, abi_flag_visitor *each, void *context)
+{
+	if (opcode >= URING_OP_LAST)
+		return;
+	for (size_t i = 0; i < MAX_ARGS; i++) {
+		const struct arg *arg = &op_args[opcode][i];
+
+		if (arg->shape != FLAGS)
+			continue;
+		for (const struct flag *flag = arg->names; flag->name; flag++)
+			each(context, arg->name, flag->name, flag->bits);
+	}
+}
+
 /* ---- completions and register calls ---- */
 
 size_t abi_decode_cqe(char *buf, size_t size, const struct uring_cqe *cqe)
