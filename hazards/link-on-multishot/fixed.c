@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* A poll for one event; the read follows it. */
+#include <liburing.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Waits at most a second for one completion and takes it. */
+static int take_one(struct io_uring *ring)
+{
+	struct __kernel_timespec limit = { .tv_sec = 1 };
+	struct io_uring_cqe *cqe;
+	int res = io_uring_wait_cqe_timeout(ring, &cqe, &limit);
+
+	if (res < 0)
+		return res;
+	res = cqe->res;
+	printf("request %llu: %d\n", (unsigned long long)cqe->user_data, res);
+	io_uring_cqe_seen(ring, cqe);
+	return res;
+}
+
+int main(void)
+{
+	static char byte;
+	struct io_uring ring;
+	struct io_uring_sqe *sqe;
+	int ends[2];
+
+	if (io_uring_queue_init(8, &ring, 0) || pipe(ends))
+		return 1;
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_poll_add(sqe, ends[0], POLLIN);
+	io_uring_sqe_set_flags(sqe, IOSQE_IO_LINK);
+	io_uring_sqe_set_data64(sqe, 1);
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_read(sqe, ends[0], &byte, 1, 0);
+	io_uring_sqe_set_data64(sqe, 2);
+	io_uring_submit(&ring);
+	if (write(ends[1], "x", 1) != 1)
+		return 1;
+	for (int i = 0; i < 2; i++)
+		take_one(&ring);
+	io_uring_queue_exit(&ring);
+	return 0;
+}
