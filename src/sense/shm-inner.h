@@ -76,7 +76,7 @@ struct shm_process {
 	bool greeted;       /* its shim has called */
 	bool namespaced;    /* tids of its slots are those of another namespace */
 	bool stranger;      /* cannot be followed: not waited for */
-	bool misbehaved; /* that was told */
+	bool misbehaved;    /* that was told */
 	uint64_t exec_time; /* it was about to execute another program then; 0 = was not, or that one has called */
 	char exec_path[128];
 	struct shm_process *next;
@@ -101,6 +101,8 @@ bool shm_process_has_thread(const struct shm_process *process, uint32_t tid);
 bool shm_process_is_stopped(const struct shm_process *process, uint32_t tid);
 /* 1 when the shared memory is mapped there, 0 when not, -errno when it cannot be told. */
 int shm_process_maps_memory(const struct shm_processes *processes, const struct shm_process *process);
+/* Finds processes that have the memory and have not written yet: children that were just forked. */
+void shm_process_search(struct shm_processes *processes);
 
 /* ---- slots (shm-slots.c): the merge ---- */
 

@@ -188,14 +188,14 @@ bool shm_process_is_stopped(const struct shm_process *process, uint32_t tid)
 	return state && (*state == 'T' || *state == 't');
 }
 
-int shm_process_maps_memory(const struct shm_processes *processes, const struct shm_process *process)
+static int maps_memory(const struct shm_processes *processes, uint32_t pid)
 {
 	CLEANUP(cleanup_file) FILE *maps = NULL;
 	CLEANUP(cleanup_free) char *line = NULL;
 	size_t room = 0;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%u/maps", process->pid);
+	snprintf(path, sizeof(path), "/proc/%u/maps", pid);
 	maps = fopen(path, "re");
 	if (!maps)
 		return -errno;
@@ -208,4 +208,25 @@ int shm_process_maps_memory(const struct shm_processes *processes, const struct 
 			return 1;
 	}
 	return ferror(maps) ? -EIO : 0;
+}
+
+int shm_process_maps_memory(const struct shm_processes *processes, const struct shm_process *process)
+{
+	return maps_memory(processes, process->pid);
+}
+
+void shm_process_search(struct shm_processes *processes)
+{
+	uint32_t own = (uint32_t)getpid();
+	struct dirent *entry;
+	DIR *all = opendir("/proc");
+
+	while (all && (entry = readdir(all))) {
+		uint32_t pid = (uint32_t)strtoul(entry->d_name, NULL, 10);
+
+		if (pid && pid != own && start_time(pid) >= processes->oldest && maps_memory(processes, pid) == 1)
+			shm_process_get(processes, pid);
+	}
+	if (all)
+		closedir(all);
 }

@@ -338,12 +338,15 @@ static bool is_over(struct shm *shm)
 {
 	if (shm->slots.n_heap)
 		return false;
-	if (!shm->detached) {
-		reap(shm);
-		if (!shm->reaped || somebody_left(shm) || shm_door_pending(shm->door))
-			return false;
-	}
-	return true;
+	if (shm->detached)
+		return true;
+	reap(shm);
+	if (!shm->reaped || somebody_left(shm) || shm_door_pending(shm->door))
+		return false;
+	/* A child that was forked and has not written yet is found in /proc; one that was forked meanwhile has a parent
+	 * who wrote meanwhile, because children tell of their own fork first. */
+	shm_process_search(&shm->processes);
+	return !somebody_left(shm) && __atomic_load_n(&shm->header->seq, __ATOMIC_ACQUIRE) <= shm->slots.seen_seq;
 }
 
 /* Says what a report must not conceal: silence because nothing was seen is no clean result. */

@@ -12,17 +12,17 @@ struct err;
 struct source;
 
 struct sense_shm_options {
-	char *const *argv;	/* the program, looked up in PATH */
-	bool sqpoll_keep;	/* --sqpoll=keep: leave SQPOLL rings as they are */
+	char *const *argv; /* the program, looked up in PATH */
+	bool sqpoll_keep;  /* --sqpoll=keep: leave SQPOLL rings as they are */
 	bool alloc_stacks;
 	bool verify_buffers;
-	uint32_t stack_bytes;	/* slice per stack; 0 = 4096 */
-	uint64_t tick_ns;	/* a tick after this long without events; 0 = 100 ms */
+	uint32_t stack_bytes; /* slice per stack; 0 = 4096 */
+	uint64_t tick_ns;     /* a tick after this long without events; 0 = 100 ms */
 };
 
 /*
- * Starts the program. Fails with a text before anything ran where it cannot be watched: -ENOENT (not found), -EACCES (cannot be executed),
- * -ENOTSUP (static, set-id, or another architecture: the text says which and why).
+ * Starts the program. Fails with a text before anything ran where it cannot be watched: -ENOENT (not found), -EACCES
+ * (cannot be executed), -ENOTSUP (static, set-id, or another architecture: the text says which and why).
  */
 int sense_shm_new(const struct sense_shm_options *options, struct source **ret_source, struct err *err);
 
