@@ -75,6 +75,9 @@ static void chance_over(struct hazard_context *context, const struct moment *mom
 {
 	if (moment->uncertain || hazard_model(context)->lost)
 		return;
+	/* A program that was killed might still have put it right. */
+	if (moment->kind == MOMENT_PROCESS_EXIT && !((const struct event_exit *)moment->event)->clean)
+		return;
 	MAP_FOR_EACH(&hazard_model(context)->rings, entry)
 	{
 		struct model_ring *ring = entry->value;
