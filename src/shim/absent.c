@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory side of the shim, where it is not built in: nothing is noted, nothing is told. Weak: memory.c, filter.c
- * and fds.c take precedence. */
+/* The memory side of the shim, where it is not built in: nothing is noted, nothing is told. Weak: memory.c and
+ * filter.c take precedence. */
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -33,22 +33,6 @@ WEAK void filter_idle(void)
 {
 }
 
-WEAK void fds_before(struct call *call)
-{
-}
-
-WEAK void fds_after(struct call *call)
-{
-}
-
-WEAK void fds_init(void)
-{
-}
-
-WEAK void fds_describe(struct emit *emit, int fd)
-{
-}
-
 /* Rings themselves need these. */
 
 WEAK SHIM_EXPORT void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
@@ -71,28 +55,4 @@ WEAK SHIM_EXPORT int munmap(void *at, size_t bytes)
 
 	call_before(&call);
 	return (int)call_return(&call, REAL_FUNCTION(munmap)(at, bytes));
-}
-
-WEAK SHIM_EXPORT int close(int fd)
-{
-	struct call call = CALL(SYS_close, (uint64_t)fd);
-
-	call_before(&call);
-	return (int)call_return(&call, REAL_FUNCTION(close)(fd));
-}
-
-WEAK SHIM_EXPORT int dup(int fd)
-{
-	struct call call = CALL(SYS_dup, (uint64_t)fd);
-
-	call_before(&call);
-	return (int)call_return(&call, REAL_FUNCTION(dup)(fd));
-}
-
-WEAK SHIM_EXPORT int dup2(int from, int to)
-{
-	struct call call = CALL(SYS_dup2, (uint64_t)from, (uint64_t)to);
-
-	call_before(&call);
-	return (int)call_return(&call, REAL_FUNCTION(dup2)(from, to));
 }

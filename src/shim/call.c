@@ -17,9 +17,10 @@ enum wanted {
 	WANT_FDS = 32,
 	WANT_SIGNALS = 64,
 	WANT_EXIT = 128,
+	WANT_CREDENTIALS = 256,
 };
 
-static const uint8_t wanted[LAST_NR] = {
+static const uint16_t wanted[LAST_NR] = {
 	[URING_SETUP_NR] = WANT_SETUP,
 	[URING_ENTER_NR] = WANT_ENTER,
 	[URING_REGISTER_NR] = WANT_REGISTER,
@@ -34,15 +35,16 @@ static const uint8_t wanted[LAST_NR] = {
 	[SYS_dup2] = WANT_RINGS | WANT_FDS,
 	[SYS_dup3] = WANT_RINGS | WANT_FDS,
 	[SYS_fcntl] = WANT_RINGS | WANT_FDS,
+	[SYS_listen] = WANT_FDS,
 	[SYS_pipe] = WANT_FDS,
 	[SYS_pipe2] = WANT_FDS,
 	[SYS_socketpair] = WANT_FDS,
-	[SYS_setuid] = WANT_FDS,
-	[SYS_setgid] = WANT_FDS,
-	[SYS_setreuid] = WANT_FDS,
-	[SYS_setregid] = WANT_FDS,
-	[SYS_setresuid] = WANT_FDS,
-	[SYS_setresgid] = WANT_FDS,
+	[SYS_setuid] = WANT_CREDENTIALS,
+	[SYS_setgid] = WANT_CREDENTIALS,
+	[SYS_setreuid] = WANT_CREDENTIALS,
+	[SYS_setregid] = WANT_CREDENTIALS,
+	[SYS_setresuid] = WANT_CREDENTIALS,
+	[SYS_setresgid] = WANT_CREDENTIALS,
 	[SYS_rt_sigaction] = WANT_SIGNALS,
 	[SYS_rt_sigprocmask] = WANT_SIGNALS,
 	[SYS_sigaltstack] = WANT_SIGNALS,
@@ -111,6 +113,8 @@ void call_after(struct call *call)
 		rings_after(call);
 	if (want & WANT_FDS)
 		fds_after(call);
+	if (want & WANT_CREDENTIALS)
+		creds_after(call);
 	if (want & WANT_SIGNALS && call->trapped)
 		signals_after(call);
 }

@@ -102,6 +102,24 @@ static void emit_submit(struct emit *emit, struct ring *ring, const struct uring
 	}
 }
 
+/* The operations whose `fd` is something else: a count, a domain, flags. */
+static const uint64_t no_descriptor =
+	UINT64_C(1) << URING_OP_PROVIDE_BUFFERS | UINT64_C(1) << URING_OP_REMOVE_BUFFERS |
+	UINT64_C(1) << URING_OP_SOCKET | UINT64_C(1) << URING_OP_WAITID | UINT64_C(1) << URING_OP_FUTEX_WAIT |
+	UINT64_C(1) << URING_OP_FUTEX_WAKE | UINT64_C(1) << URING_OP_FUTEX_WAITV | UINT64_C(1) << URING_OP_PIPE |
+	UINT64_C(1) << URING_OP_TIMEOUT | UINT64_C(1) << URING_OP_TIMEOUT_REMOVE | UINT64_C(1) << URING_OP_LINK_TIMEOUT;
+
+static void describe(struct emit *emit, const struct uring_sqe *sqe)
+{
+	if (sqe->fd >= 0 && !(sqe->flags & URING_SQE_FIXED_FILE) &&
+	    (sqe->opcode > 63 || !(no_descriptor >> sqe->opcode & 1)))
+		fds_describe(emit, sqe->fd);
+	if ((sqe->opcode == URING_OP_SPLICE || sqe->opcode == URING_OP_TEE) && !(sqe->op_flags & UINT32_C(0x80000000)))
+		fds_describe(emit, sqe->splice_fd_in);
+	if (sqe->opcode == URING_OP_CLOSE && !sqe->file_index)
+		fds_ring_closes(sqe->fd);
+}
+
 /* One entry; returns slots it takes. */
 static uint32_t submit_one(struct emit *emit, struct batch *batch, uint32_t index, uint32_t position)
 {
@@ -120,9 +138,7 @@ static uint32_t submit_one(struct emit *emit, struct batch *batch, uint32_t inde
 	fields.sqe_size = (uint16_t)sqe_bytes(ring, &sqe);
 	if (fields.sqe_size == 128 && shift == 6 && slot + 1 == ring->sq_entries)
 		fields.sqe_size = 64;
-	fds_describe(emit, sqe.flags & URING_SQE_FIXED_FILE ? -1 : sqe.fd);
-	if (sqe.opcode == URING_OP_SPLICE || sqe.opcode == URING_OP_TEE)
-		fds_describe(emit, sqe.op_flags & UINT32_C(0x80000000) ? -1 : sqe.splice_fd_in);
+	describe(emit, &sqe);
 	emit_submit(emit, ring, at, &sqe, &fields);
 	args_filter(&sqe);
 	verify_submit(ring, &sqe);

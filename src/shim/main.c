@@ -117,7 +117,6 @@ __attribute__((constructor(101))) static void begin(void)
 		return;
 	set_canary();
 	memory_init();
-	fds_init();
 	thread_init();
 	signals_init();
 	process_init();

@@ -162,12 +162,18 @@ void filter_idle(void);
 
 /* ---- fds.c ---- */
 
-void fds_before(struct call *call); /* close, close_range, dup*, fcntl, set*id ... */
-void fds_after(struct call *call);  /* pipe2, socketpair, dup ..., set*id */
-void fds_init(void);
+void fds_before(struct call *call); /* close, close_range */
+void fds_after(struct call *call);  /* close ..., dup ..., fcntl, listen, pipe, socketpair */
 
 /* Emits EVENT_FD unless this descriptor was told and not closed since. Negative descriptors are ignored. */
 void fds_describe(struct emit *emit, int fd);
+
+/* A request that closes this descriptor is about to be submitted. */
+void fds_ring_closes(int fd);
+
+/* ---- creds.c ---- */
+
+void creds_after(struct call *call); /* set*id */
 
 /* ---- system calls of our own, real symbols (real.c) ---- */
 
