@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "abi/decode.h"
+#include "abi/field.h"
 #include "abi/op.h"
 #include "abi/uring.h"
 
@@ -145,17 +146,15 @@ enum shape { QUIET, FD, DFD, INT, DEC, HEX, OCT, POS, SLOT, FLAGS, ENUM };
 
 struct arg {
 	const char *name;
-	uint8_t offset, size;
+	struct field field;
 	uint8_t shape;
 	bool if_set;
 	const void *names; /* struct flag or strings */
 };
 
-#define ARG(arg_name, field, arg_shape, arg_if_set, arg_names)                                                         \
+#define ARG(arg_name, member, arg_shape, arg_if_set, arg_names)                                                        \
 	{                                                                                                              \
-		.name = arg_name, .offset = offsetof(struct uring_sqe, field),                                         \
-		.size = sizeof(((struct uring_sqe *)0)->field), .shape = arg_shape, .if_set = arg_if_set,              \
-		.names = arg_names                                                                                     \
+		.name = arg_name, .field = FIELD(member), .shape = arg_shape, .if_set = arg_if_set, .names = arg_names \
 	}
 #define QUIET(field) ARG(NULL, field, QUIET, false, NULL)
 #define FD(name, field) ARG(name, field, FD, false, NULL)
@@ -231,20 +230,6 @@ static const struct arg *args_of(const struct uring_sqe *sqe)
 	return sqe->opcode == URING_OP_URING_CMD && sockopt ? sockopt_args : op_args[sqe->opcode];
 }
 
-static uint64_t value_of(const struct arg *arg, const struct uring_sqe *sqe)
-{
-	const unsigned char *at = (const unsigned char *)sqe + arg->offset;
-	uint64_t value64;
-	uint32_t value32;
-	uint16_t value16;
-
-	if (arg->size == sizeof(value64))
-		return memcpy(&value64, at, sizeof(value64)), value64;
-	if (arg->size == sizeof(value32))
-		return memcpy(&value32, at, sizeof(value32)), value32;
-	return memcpy(&value16, at, sizeof(value16)), value16;
-}
-
 static void text_add_number(struct text *text, const struct arg *arg, uint64_t value)
 {
 	if (arg->shape == POS && value == UINT64_MAX)
@@ -283,7 +268,7 @@ struct line {
 
 static uint64_t bytes_of(const struct arg *arg)
 {
-	return ((UINT64_C(1) << arg->size) - 1) << arg->offset;
+	return ((UINT64_C(1) << arg->field.size) - 1) << arg->field.offset;
 }
 
 static void line_add(struct line *line, const struct arg *arg, uint64_t value)
@@ -314,7 +299,7 @@ static void line_add_rest(struct line *line, const struct uring_sqe *sqe)
 		line_add(line, &group, sqe->buf_group);
 	for (size_t i = 0; i < sizeof(plain_args) / sizeof(plain_args[0]); i++) {
 		const struct arg *arg = &plain_args[i];
-		uint64_t value = value_of(arg, sqe);
+		uint64_t value = field_value(&arg->field, sqe);
 		bool unused_fd = arg == plain_args && (!value || value == UINT32_MAX);
 
 		if (value && !unused_fd && !(line->shown & bytes_of(arg)))
@@ -333,8 +318,8 @@ size_t abi_decode_sqe(char *buf, size_t size, const struct uring_sqe *sqe, const
 		text_add(&line.text, "%s(", abi_op(sqe->opcode)->name);
 	else
 		text_add(&line.text, "OP_%u(", sqe->opcode);
-	for (const struct arg *arg = args_of(sqe); arg->size; arg++)
-		line_add(&line, arg, value_of(arg, sqe));
+	for (const struct arg *arg = args_of(sqe); arg->field.size; arg++)
+		line_add(&line, arg, field_value(&arg->field, sqe));
 	line_add_rest(&line, sqe);
 	text_add(&line.text, ")");
 	return text_end(&line.text);
