@@ -131,8 +131,8 @@ uint64_t abi_pointer_length(const struct abi_pointer *pointer, const struct urin
 
 /*
  * Why the kernel refuses this SQE before running it (so that a chain is cancelled whole and a batch stops), or 0 when it
- * would not: -EINVAL, -EOPNOTSUPP ..., as the kernel answers in the CQE. `ret_field` gets the offending field's name
- * ("flags", "ioprio", "buf_index", ...) then. `ops_known` is the number of opcodes the running kernel knows, as its probe
+ * would not: -EINVAL, -EOPNOTSUPP ..., as the kernel answers in the CQE. `ret_field` (may be NULL) gets the offending
+ * field's name ("flags", "ioprio", "buf_index", ...) then. `ops_known` is the number of opcodes the running kernel knows, as its probe
  * tells (0: not known, then only what every kernel since Linux 5.15 refuses counts, and opcodes from 128 on). Says nothing
  * about files, memory (where the answer may be -EFAULT instead), neighbours or restrictions. Only refusals that were
  * observed are in it.

@@ -144,8 +144,12 @@ static int refused_by_all(const struct uring_sqe *sqe, unsigned int setup_flags,
 int abi_sqe_refused(const struct uring_sqe *sqe, unsigned int setup_flags, unsigned int ops_known,
 		    const char **ret_field)
 {
-	int r = refused_by_all(sqe, setup_flags, ops_known, ret_field);
+	const char *ignored;
+	int r;
 
+	if (!ret_field)
+		ret_field = &ignored;
+	r = refused_by_all(sqe, setup_flags, ops_known, ret_field);
 	if (r || sqe->opcode >= URING_OP_LAST)
 		return r;
 	for (const struct rule *rule = rules[sqe->opcode]; rule->name; rule++) {

@@ -405,6 +405,7 @@ static void test_names_the_field(void **state)
 
 		assert_int_equal(abi_sqe_refused(&cases[i].sqe, 0, 0, &field), cases[i].error);
 		assert_string_equal(field, cases[i].field);
+		assert_int_equal(abi_sqe_refused(&cases[i].sqe, 0, 0, NULL), cases[i].error);
 	}
 }
 
