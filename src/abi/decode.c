@@ -325,17 +325,51 @@ size_t abi_decode_sqe(char *buf, size_t size, const struct uring_sqe *sqe, const
 	return text_end(&line.text);
 }
 
-void abi_op_flags(unsigned int opcode, abi_flag_visitor *each, void *context)
+static bool entry_refused(const struct arg *arg, struct uring_sqe sqe, unsigned int ops_known, uint32_t bits,
+			  const char **ret_blame)
 {
-	if (opcode >= URING_OP_LAST)
-		return;
-	for (size_t i = 0; i < MAX_ARGS; i++) {
+	memcpy((unsigned char *)&sqe + arg->field.offset, &bits, arg->field.size); /* little endian */
+	return abi_sqe_refused(&sqe, 0, ops_known, ret_blame);
+}
+
+/* Whether the kernel accepts these bits in the field of a plain entry. */
+static bool accepts(const struct arg *arg, unsigned int opcode, unsigned int ops_known, uint32_t bits)
+{
+	const struct uring_sqe plain[] = {
+		{ .opcode = (uint8_t)opcode },
+		{ .opcode = (uint8_t)opcode, .len = 1 },
+		{ .opcode = (uint8_t)opcode, .flags = URING_SQE_BUFFER_SELECT },
+	};
+	const char *blame = "";
+	bool any = false;
+
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+		if (!entry_refused(arg, plain[i], ops_known, bits, NULL))
+			return true;
+		any |= !entry_refused(arg, plain[i], ops_known, 0, NULL);
+	}
+	/* No entry is plain enough: then it is legal if something else is to blame. */
+	return !any && entry_refused(arg, plain[0], ops_known, bits, &blame) && strcmp(blame, arg->name) != 0;
+}
+
+static bool is_legal(const struct arg *arg, unsigned int opcode, unsigned int ops_known, uint32_t bits)
+{
+	if (accepts(arg, opcode, ops_known, bits))
+		return true;
+	for (const struct flag *other = arg->names; other->name; other++)
+		if (!(other->bits & bits) && accepts(arg, opcode, ops_known, bits | other->bits))
+			return true;
+	return false;
+}
+
+void abi_op_flags(unsigned int opcode, unsigned int ops_known, abi_flag_visitor *each, void *context)
+{
+	for (size_t i = 0; opcode < URING_OP_LAST && i < MAX_ARGS; i++) {
 		const struct arg *arg = &op_args[opcode][i];
 
-		if (arg->shape != FLAGS)
-			continue;
-		for (const struct flag *flag = arg->names; flag->name; flag++)
-			each(context, arg->name, flag->name, flag->bits);
+		for (const struct flag *flag = arg->shape == FLAGS ? arg->names : NULL; flag && flag->name; flag++)
+			if (is_legal(arg, opcode, ops_known, flag->bits))
+				each(context, arg->name, flag->name);
 	}
 }
 

@@ -24,6 +24,9 @@ size_t abi_decode_flags(char *buf, size_t size, enum abi_flags which, unsigned i
 /* "REGISTER_BUFFERS", or "unknown". */
 const char *abi_register_name(unsigned int opcode);
 
-/* Calls `each` for every named flag of the operation's own fields: "msg_flags", "MSG_PEEK", its bits. Those of sqe->flags are not among them. */
-typedef void abi_flag_visitor(void *context, const char *field, const char *flag, uint32_t bits);
-void abi_op_flags(unsigned int opcode, abi_flag_visitor *each, void *context);
+/*
+ * Calls `each` for every named flag of the operation's own fields ("msg_flags", "MSG_PEEK") that the kernel accepts, alone or beside
+ * another; `ops_known` as for abi_sqe_refused(). Those of sqe->flags are not among them.
+ */
+typedef void abi_flag_visitor(void *context, const char *field, const char *flag);
+void abi_op_flags(unsigned int opcode, unsigned int ops_known, abi_flag_visitor *each, void *context);
