@@ -75,7 +75,7 @@ int call_enter(struct step *step)
 	step->thread->in_enter = ring;
 	step->thread->enter = *enter;
 	step->thread->enter.h.size = sizeof(*enter);
-	step->thread->n_bounds = 0;
+	step->thread->n_bounds = step->thread->n_staged = 0;
 	model_tell(step, MOMENT_ENTER, NULL);
 	return 0;
 }
@@ -111,7 +111,8 @@ static bool already_known(struct step *step, const struct event_submit *event)
 	struct model_request *request, *prev;
 	uint32_t n = ring->n_queued;
 
-	for (request = ring->staged_first; request; request = request->next)
+	request = ring->n_staged > step->thread->n_staged ? ring->staged_first : NULL;
+	for (; request; request = request->next)
 		if (request->state == REQUEST_STAGED && request->sq_index == event->sq_index &&
 		    request->call != step->thread->enter.call)
 			return true;
@@ -150,23 +151,21 @@ static struct model_request *stage(struct step *step, const struct event_submit 
 
 	if (!request)
 		return NULL;
-	*request = (struct model_request){
-		.sqe = event->sqe,
-		.op = abi_op(event->sqe.opcode),
-		.ring = step->ring,
-		.process = step->process,
-		.tid = event->h.tid,
-		.stack = event->h.stack ? event->h.stack : step->thread->enter.h.stack,
-		.slot = event->slot,
-		.sq_index = event->sq_index,
-		.call = step->thread->enter.call,
-		.seq = event->h.seq,
-		.time = event->h.time,
-		.state = REQUEST_STAGED,
-		.multishot = abi_sqe_is_multishot(&event->sqe),
-		.uncertain = event->h.flags & EVENT_UNCERTAIN,
-		.event = event,
-	};
+	request->sqe = event->sqe;
+	request->op = abi_op(event->sqe.opcode);
+	request->ring = step->ring;
+	request->process = step->process;
+	request->tid = event->h.tid;
+	request->stack = event->h.stack ? event->h.stack : step->thread->enter.h.stack;
+	request->slot = event->slot;
+	request->sq_index = event->sq_index;
+	request->call = step->thread->enter.call;
+	request->seq = event->h.seq;
+	request->time = event->h.time;
+	request->state = REQUEST_STAGED;
+	request->multishot = abi_sqe_is_multishot(&event->sqe);
+	request->uncertain = event->h.flags & EVENT_UNCERTAIN;
+	request->event = event;
 	request->refused = abi_sqe_refused(&request->sqe, step->ring->setup_flags, 0, NULL) != 0;
 	know_file(request);
 	return request;
@@ -188,6 +187,7 @@ int call_submit(struct step *step)
 		return -ENOMEM;
 	r = arguments_ranges(step->model, request, event);
 	request_append(ring, request);
+	step->thread->n_staged++;
 	chain_add(ring, request);
 	model_tell(step, MOMENT_SUBMIT, request);
 	if (step->thread->n_bounds)

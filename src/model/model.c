@@ -32,7 +32,7 @@ static void tell(const struct step *step, struct moment moment)
 {
 	struct model *model = step->model;
 
-	if (!model->observer)
+	if (!(model->wanted >> moment.kind & 1))
 		return;
 	moment.event = step->event;
 	moment.process = step->process;
@@ -220,6 +220,7 @@ struct model *model_new(model_observer *observer, void *context)
 	model->ranges.n_max = MODEL_RANGES;
 	model->observer = observer;
 	model->observer_context = context;
+	model->wanted = observer ? UINT64_MAX : 0;
 	return model;
 }
 

@@ -113,6 +113,8 @@ struct model_request {
 	const struct event_submit *event; /* only during MOMENT_SUBMIT: the event with its arguments */
 	struct model_request *same_next, *same_prev;	/* others with the same (ring, user_data) */
 	struct model_request *next, *prev;		/* all open requests of the ring, oldest first */
+	struct model_request *file_next, *file_prev;	/* see model_on_file() */
+	bool on_file;
 	uint64_t rule_bits[3];	/* one bit per rule that said its word already; see hazard_mark_request() */
 };
 
@@ -142,6 +144,8 @@ struct model_slot { bool used; struct model_object object; int32_t fd; };
 
 /* ---- rings ---- */
 
+enum { MODEL_FILE_BUCKETS = 64 };
+
 struct model_slot_shadow { struct uring_sqe sqe; bool valid; bool failed; };
 
 struct model_ring {
@@ -166,6 +170,7 @@ struct model_ring {
 	bool lost;		/* EVENT_CQ_LOST at some time */
 	struct model_request *first, *last;	/* open requests, oldest first */
 	struct map by_user_data;	/* user_data -> first model_request of the set */
+	struct model_request *by_file[MODEL_FILE_BUCKETS]; /* in flight on files that are known */
 	struct model_slot_shadow *shadow; /* per SQE slot: the entry last consumed from it; NULL = out of memory */
 	uint32_t n_shadow;
 	struct map groups;	/* id -> struct model_group */
@@ -178,7 +183,7 @@ struct model_ring {
 	struct model_request *chain_open;	/* the call's newest entry asked to be linked to the next one */
 	uint32_t last_chain;
 	uint64_t rule_bits[3];
-	uint64_t rule_cells[32];	/* see hazard_ring_cell() */
+	uint64_t rule_cells[192];	/* one per rule; see hazard_ring_cell() */
 };
 
 /* ---- processes and threads ---- */
@@ -192,6 +197,7 @@ struct model_thread {
 	struct event_enter enter;	/* that call (also valid after it, for its return) */
 	struct event_bounds bounds[4];	/* told ahead of the SUBMIT they concern */
 	uint32_t n_bounds;
+	uint32_t n_staged;		/* entries of that call told so far */
 };
 
 struct model_process {
@@ -265,6 +271,7 @@ struct model {
 	struct map rings;	/* id -> model_ring (closed ones go after RING_CLOSED was told) */
 	struct pool requests, ranges;
 	model_observer *observer;
+	uint64_t wanted;	/* bits 1 << enum moment_kind: others are not told */
 	void *observer_context;
 	uint64_t time, seq;
 	uint64_t n_events, n_requests, n_completions, n_enters, n_rejected, n_lost;
@@ -297,6 +304,12 @@ struct model_group *model_group_get(struct model_ring *ring, uint16_t id);		/* N
 
 /* First request of the ring that is in flight under this user_data, or NULL; follow same_next. */
 struct model_request *model_same_user_data(struct model_ring *ring, uint64_t user_data);
+
+/*
+ * Requests of the ring in flight that may be on the same file as this one (`object` says), newest first; follow file_next. Whoever walks
+ * on the way of every request stops after a few: there may be very many.
+ */
+struct model_request *model_on_file(const struct model_request *request);
 
 /* Whether the event's argument of that kind is there, and its bytes. */
 const void *model_submit_arg(const struct event_submit *event, enum event_arg_kind kind, uint64_t *ret_address, uint32_t *ret_length);

@@ -66,6 +66,44 @@ static void unlist(struct model_request *request)
 	request->listed = false;
 }
 
+/* ---- by file ---- */
+
+static unsigned file_bucket(const struct model_object *object)
+{
+	uint64_t hash = (object->inode ^ object->device << 32) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return (unsigned)(hash >> 32) % MODEL_FILE_BUCKETS;
+}
+
+struct model_request *model_on_file(const struct model_request *request)
+{
+	return request->ring->by_file[file_bucket(&request->object)];
+}
+
+static void file_add(struct model_request *request)
+{
+	struct model_request **head = &request->ring->by_file[file_bucket(&request->object)];
+
+	if (request->object.type == EVENT_FD_UNKNOWN || request->object.type == EVENT_FD_BAD)
+		return;
+	request->file_next = *head;
+	if (*head)
+		(*head)->file_prev = request;
+	*head = request;
+	request->on_file = true;
+}
+
+static void file_remove(struct model_request *request)
+{
+	if (!request->on_file)
+		return;
+	if (request->file_next)
+		request->file_next->file_prev = request->file_prev;
+	*(request->file_prev ? &request->file_prev->file_next : &request->ring->by_file[file_bucket(&request->object)]) =
+		request->file_next;
+	request->on_file = false;
+}
+
 static void count(struct model_request *request, int by)
 {
 	struct model_ring *ring = request->ring;
@@ -132,6 +170,7 @@ void request_consume(const struct step *step, struct model_request *request)
 	request->process->n_requests++;
 	if (list(request) < 0)
 		request->uncertain = true;
+	file_add(request);
 	cancel_requested(request);
 	model_tell(step, MOMENT_CONSUMED, request);
 	remember_in_slot(request);
@@ -165,6 +204,7 @@ void request_end(struct model *model, struct model_request *request)
 
 	enter_state(request, REQUEST_DONE);
 	unlist(request);
+	file_remove(request);
 	chain_leave(request);
 	*(request->prev ? &request->prev->next : &ring->first) = request->next;
 	*(request->next ? &request->next->prev : &ring->last) = request->prev;
