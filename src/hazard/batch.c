@@ -275,5 +275,6 @@ const struct hazard hazard_invalid_sqe_fields = {
 	.fix = "Let an io_uring_prep_* helper fill the entry, and set only fields and flags this operation knows.",
 	.wants = HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.only_failures = true,
 	.look = look_invalid_sqe_fields,
 };

@@ -414,6 +414,8 @@ const struct hazard hazard_fixed_buffer_bounds = {
 	.fix = "Take address and length from the registered buffer itself, and buf_index from the same place.",
 	.wants = HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.only_ops = HAZARD_OP(READ_FIXED) | HAZARD_OP(WRITE_FIXED) | HAZARD_OP(SEND_ZC),
+	.only_failures = true,
 	.look = look_fixed_bounds,
 };
 
@@ -448,5 +450,6 @@ const struct hazard hazard_fixed_buffer_stale_mapping = {
 	.fix = "Unregister or update the buffer before its memory is released, and register what is there afterwards.",
 	.wants = HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_MEMORY,
+	.only_ops = HAZARD_OP(READ_FIXED) | HAZARD_OP(WRITE_FIXED) | HAZARD_OP(SEND_ZC),
 	.look = look_stale,
 };

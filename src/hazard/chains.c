@@ -245,6 +245,7 @@ const struct hazard hazard_link_short_send_continues = {
 	       "starts.",
 	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
+	.only_ops = HAZARD_OP(SEND) | HAZARD_OP(SENDMSG) | HAZARD_OP(SEND_ZC) | HAZARD_OP(SENDMSG_ZC),
 	.look = look_short_send,
 };
 

@@ -94,6 +94,7 @@ const struct hazard hazard_bad_fd = {
 	       "started.",
 	.wants = HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.only_failures = true,
 	.look = look_bad_fd,
 };
 
@@ -164,6 +165,7 @@ const struct hazard hazard_fixed_flag_forgotten = {
 	.fix = "Set IOSQE_FIXED_FILE on requests that name a slot; close slots with io_uring_prep_close_direct().",
 	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_FDS,
+	.only_failures = true,
 	.look = look_fixed_flag,
 	.supersedes = fixed_flag_supersedes,
 };
@@ -237,6 +239,7 @@ const struct hazard hazard_fd_recycled = {
 	.fix = "Close the descriptor after the completion, or link the close as the chain's last member.",
 	.wants = HAZARD_WANTS(FD_CLOSE) | HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
+	.only_failures = true,
 	.look = look_recycled,
 	.supersedes = recycled_supersedes,
 };

@@ -27,11 +27,19 @@ struct hazard {
 	const char *fix;	/* one or two sentences: how to repair it */
 	uint64_t wants;		/* bits 1 << enum moment_kind */
 	uint32_t needs;		/* enum source_ability: without all of them it is "not checked" */
+	/*
+	 * SUBMIT, CONSUMED and COMPLETE come with every request: a rule that cares about few of them says so, and is called for no others.
+	 * Operations with any of these traits (enum abi_trait) or in this set (see HAZARD_OP); all when both are 0.
+	 */
+	uint32_t only_traits;
+	uint64_t only_ops;
+	bool only_failures;	/* of COMPLETE: results below zero */
 	void (*look)(struct hazard_context *context, const struct moment *moment);
 	const char *const *supersedes; /* names, NULL-terminated: where both speak of the same request (or ring, or place) only this one is reported */
 };
 
 #define HAZARD_WANTS(kind) (UINT64_C(1) << MOMENT_##kind)
+#define HAZARD_OP(name)	   (UINT64_C(1) << URING_OP_##name)
 
 enum { FINDING_STACKS = 3, FINDING_STEPS = 16, FINDING_STEP_BYTES = 200 };
 
@@ -53,11 +61,11 @@ struct finding {
 	char message[400];		/* what happened here, with the numbers of this case */
 	const char *why, *fix;		/* the hazard's, unless the rule says it better */
 	struct finding_stack stacks[FINDING_STACKS];
-	size_t n_steps;
-	char steps[FINDING_STEPS][FINDING_STEP_BYTES]; /* a deadlock's steps, a chain's members */
 	uint64_t time, seq;
 	uint64_t in_flight_ns;		/* how long the request had been in flight, 0 = does not apply */
 	uint64_t count;			/* times seen at this place so far */
+	size_t n_steps;
+	char steps[FINDING_STEPS][FINDING_STEP_BYTES]; /* a deadlock's steps, a chain's members */
 };
 
 /*

@@ -85,6 +85,7 @@ const struct hazard hazard_link_invalid_member_cancels_all = {
 	       "of running requests stop a chain in its middle.",
 	.wants = HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.only_failures = true,
 	.look = look_invalid_member,
 	.supersedes = invalid_member_supersedes,
 };
@@ -257,6 +258,8 @@ const struct hazard hazard_link_timeout_misplaced = {
 	       "each.",
 	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.only_ops = HAZARD_OP(LINK_TIMEOUT),
+	.only_failures = true,
 	.look = look_link_timeout,
 	.supersedes = misplaced_supersedes,
 };
@@ -301,6 +304,8 @@ const struct hazard hazard_timeout_as_delay = {
 	.fix = "Set IORING_TIMEOUT_ETIME_SUCCESS on the timeout (Linux 5.16), or link with IOSQE_IO_HARDLINK.",
 	.wants = HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.only_ops = HAZARD_OP(TIMEOUT),
+	.only_failures = true,
 	.look = look_timeout_as_delay,
 	.supersedes = delay_supersedes,
 };
@@ -351,5 +356,6 @@ const struct hazard hazard_link_on_multishot = {
 	       "request.",
 	.wants = HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.only_traits = ABI_MULTISHOT,
 	.look = look_link_on_multishot,
 };

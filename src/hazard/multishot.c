@@ -295,6 +295,9 @@ const struct hazard hazard_multishot_killed_by_overflow = {
 
 /* ---- multishot-double-arm ---- */
 
+/* So many requests in flight on the file are looked at, the newest first. */
+enum { NEIGHBOURS = 64 };
+
 static bool same_arm(const struct model_request *a, const struct model_request *b)
 {
 	return a->sqe.opcode == b->sqe.opcode && a->sqe.fd == b->sqe.fd && a->fd == b->fd &&
@@ -302,20 +305,12 @@ static bool same_arm(const struct model_request *a, const struct model_request *
 	       (a->sqe.opcode != URING_OP_POLL_ADD || a->sqe.poll32_events == b->sqe.poll32_events);
 }
 
-static void look_multishot_double_arm(struct hazard_context *context, const struct moment *moment)
+static void report_double_arm(struct hazard_context *context, const struct moment *moment,
+			      const struct model_request *other)
 {
-	const struct model_request *request = moment->request, *other;
+	const struct model_request *request = moment->request;
 	struct finding *finding;
 
-	if (!request || !request->multishot || request->refused || !known_sure(hazard_model(context), moment) ||
-	    request->sqe.fd < 0 || request->sqe.opcode == URING_OP_TIMEOUT)
-		return;
-	for (other = request->ring->first; other; other = other->next)
-		if (other != request && other->multishot && other->seq < request->seq && known_inflight(other) &&
-		    !other->chained && same_arm(other, request))
-			break;
-	if (!other)
-		return;
 	finding = hazard_finding(context, moment, request);
 	hazard_message(finding,
 		       "a multishot %s on fd %d is armed while another one on it (user_data 0x%llx) still runs: either "
@@ -323,6 +318,22 @@ static void look_multishot_double_arm(struct hazard_context *context, const stru
 		       request->op->name, request->sqe.fd, (unsigned long long)other->sqe.user_data);
 	hazard_stack(finding, "the other armed by", other->process->pid, other->stack);
 	hazard_report(context, finding);
+}
+
+static void look_multishot_double_arm(struct hazard_context *context, const struct moment *moment)
+{
+	const struct model_request *request = moment->request, *other;
+
+	if (!request || !request->multishot || request->refused || !known_sure(hazard_model(context), moment) ||
+	    request->sqe.fd < 0 || request->sqe.opcode == URING_OP_TIMEOUT)
+		return;
+	other = model_on_file(request);
+	for (unsigned n = 0; other && n < NEIGHBOURS; other = other->file_next, n++)
+		if (other != request && other->multishot && other->seq < request->seq && known_inflight(other) &&
+		    !other->chained && same_arm(other, request)) {
+			report_double_arm(context, moment, other);
+			return;
+		}
 }
 
 static const char *const double_supersedes[] = { "ordering-assumed-stream", "user-data-collision", NULL };
@@ -337,6 +348,7 @@ const struct hazard hazard_multishot_double_arm = {
 	.fix = "Arm again only when F_MORE is missing, or cancel the first and wait for its last completion.",
 	.wants = HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.only_traits = ABI_MULTISHOT,
 	.look = look_multishot_double_arm,
 	.supersedes = double_supersedes,
 };

@@ -3,6 +3,9 @@
 #include "hazard/hazard.h"
 #include "hazard/known.h"
 
+/* So many requests in flight on the file are looked at, the newest first. */
+enum { NEIGHBOURS = 64 };
+
 static bool is_stream(const struct model_request *request)
 {
 	return request->object.type == EVENT_FD_STREAM || request->object.type == EVENT_FD_PIPE;
@@ -19,7 +22,9 @@ static bool plain_transfer(const struct model_request *request, uint32_t trait)
 /* An older request of the same kind on the same stream that may still be waiting when this one starts. */
 static const struct model_request *unordered_with(const struct model_request *request, uint32_t trait)
 {
-	for (const struct model_request *other = request->ring->first; other; other = other->next)
+	const struct model_request *other = model_on_file(request);
+
+	for (unsigned n = 0; other && n < NEIGHBOURS; other = other->file_next, n++)
 		if (other != request && known_inflight(other) && plain_transfer(other, trait) &&
 		    known_same_file(other, request) && !known_ordered(other, request) && other->seq < request->seq)
 			return other;
@@ -32,7 +37,7 @@ static void look_ordering_assumed_stream(struct hazard_context *context, const s
 	struct finding *finding;
 	bool sends;
 
-	if (!request || !known_sure(hazard_model(context), moment) || request->uncertain)
+	if (!request || !is_stream(request) || !known_sure(hazard_model(context), moment) || request->uncertain)
 		return;
 	sends = plain_transfer(request, ABI_STREAM_SEND);
 	if (sends)
@@ -65,6 +70,7 @@ const struct hazard hazard_ordering_assumed_stream = {
 	.fix = "Keep one send and one receive in flight per stream, or link them (with MSG_WAITALL on each send).",
 	.wants = HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
+	.only_traits = ABI_STREAM_SEND | ABI_STREAM_RECV,
 	.look = look_ordering_assumed_stream,
 };
 
@@ -174,15 +180,22 @@ static void count_rewrites(struct hazard_context *context, const struct moment *
 	hazard_report(context, finding);
 }
 
+static bool may_clash(const struct model_request *request)
+{
+	return request->sqe.off == UINT64_MAX || known_trait(request, ABI_WRITES_FILE);
+}
+
 static void look_offset_misuse(struct hazard_context *context, const struct moment *moment)
 {
-	const struct model_request *request = moment->request;
+	const struct model_request *request = moment->request, *other;
 
-	if (!request || !known_sure(hazard_model(context), moment) || request->uncertain || !positioned(request))
+	if (!request || !positioned(request) || !known_sure(hazard_model(context), moment) || request->uncertain)
 		return;
-	for (const struct model_request *other = request->ring->first; other; other = other->next)
-		if (other != request && other->seq < request->seq && known_inflight(other) && positioned(other) &&
-		    known_same_file(other, request) && !known_ordered(other, request) && clashes(other, request)) {
+	other = may_clash(request) ? model_on_file(request) : NULL;
+	for (unsigned n = 0; other && n < NEIGHBOURS; other = other->file_next, n++)
+		if (other != request && may_clash(other) && clashes(other, request) && known_inflight(other) &&
+		    positioned(other) && known_same_file(other, request) && !known_ordered(other, request) &&
+		    other->seq < request->seq) {
 			report_offset(context, moment, other);
 			return;
 		}
@@ -199,5 +212,6 @@ const struct hazard hazard_offset_misuse = {
 	.fix = "Keep the offset yourself and advance it by each result, or open the file with O_APPEND.",
 	.wants = HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
+	.only_traits = ABI_POSITIONED,
 	.look = look_offset_misuse,
 };

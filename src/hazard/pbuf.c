@@ -129,6 +129,9 @@ const struct hazard hazard_pbuf_exhausted = {
 	.wants = HAZARD_WANTS(COMPLETE) | HAZARD_WANTS(BUFFERS) | HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(TICK) |
 		 HAZARD_WANTS(RING_CLOSED) | HAZARD_WANTS(RING_UNMAPPED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_PBUFS,
+	.only_traits = ABI_BUFFER_SELECT,
+	.only_ops = HAZARD_OP(PROVIDE_BUFFERS),
+	.only_failures = true,
 	.look = look_pbuf_exhausted,
 	.supersedes = exhausted_supersedes,
 };
@@ -215,5 +218,6 @@ const struct hazard hazard_pbuf_double_recycle = {
 	.fix = "Give a buffer back exactly once for each completion with IORING_CQE_F_BUFFER that names it.",
 	.wants = HAZARD_WANTS(BUFFERS) | HAZARD_WANTS(SUBMIT),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_PBUFS,
+	.only_ops = HAZARD_OP(PROVIDE_BUFFERS),
 	.look = look_pbuf_double_recycle,
 };

@@ -88,5 +88,6 @@ const struct hazard hazard_sqpoll_frozen_credentials = {
 	.fix = "Close the ring before the ids change and make a new one afterwards.",
 	.wants = HAZARD_WANTS(RING_SETUP) | HAZARD_WANTS(CREDENTIALS) | HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_CREDENTIALS,
+	.only_traits = ABI_FD_DIR,
 	.look = look_frozen,
 };

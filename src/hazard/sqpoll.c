@@ -30,8 +30,6 @@ static void look_mutation(struct hazard_context *context, const struct moment *m
 	hazard_report(context, finding);
 }
 
-static const char *const mutation_supersedes[] = { "sqe-modified-after-submit", NULL };
-
 const struct hazard hazard_sqpoll_sqe_mutation = {
 	.name = "sqpoll-sqe-mutation",
 	.family = "sqpoll",
@@ -42,7 +40,6 @@ const struct hazard hazard_sqpoll_sqe_mutation = {
 	.wants = HAZARD_WANTS(SLOT_CHANGED),
 	.needs = SOURCE_SQES,
 	.look = look_mutation,
-	.supersedes = mutation_supersedes,
 };
 
 static uint64_t idle_ms(const struct model_ring *ring)

@@ -3,7 +3,7 @@
 #include "hazard/hazard.h"
 #include "hazard/known.h"
 
-enum { MAX_SLOTS_SCANNED = 256 };
+enum { MAX_SLOTS_SCANNED = 256, MAX_ALIKE = 16 };
 
 /* Operations whose repetition does something again. */
 static bool repeats_badly(const struct model_request *request)
@@ -43,12 +43,35 @@ static bool in_other_slot(const struct model_ring *ring, const struct model_requ
 	return false;
 }
 
-/* Learns from the entry and says whether the program has so far never used a user_data twice. */
-static bool habit_unique(uint64_t *cell, const struct model_ring *ring, const struct model_request *request)
+static bool any_slots_alike(const struct model_ring *ring)
 {
+	for (uint32_t i = 0; i < ring->n_shadow; i++)
+		for (uint32_t j = i + 1; ring->shadow[i].valid && j < ring->n_shadow; j++)
+			if (ring->shadow[j].valid && ring->shadow[i].sqe.user_data == ring->shadow[j].sqe.user_data)
+				return true;
+	return false;
+}
+
+/* Learns from some entries: all at first, then a sample. */
+static void habit_learn(uint64_t *cell, const struct model_request *request)
+{
+	const struct model_ring *ring = request->ring;
+
+	if ((*cell & HABIT_REUSES) || (ring->n_submitted > 2 * ring->sq_entries && request->sq_index % 16))
+		return;
+	if (ring->n_shadow < 2 || ring->n_shadow > MAX_SLOTS_SCANNED || in_other_slot(ring, request))
+		*cell |= HABIT_REUSES;
+}
+
+/* Whether the program has never been seen to use a user_data twice; asked only when there is a suspect, for it looks at every slot. */
+static bool habit_unique(uint64_t *cell, const struct model_request *request)
+{
+	const struct model_ring *ring = request->ring;
+
 	if (*cell & HABIT_REUSES)
 		return false;
-	if (ring->n_shadow < 2 || ring->n_shadow > MAX_SLOTS_SCANNED || in_other_slot(ring, request)) {
+	if (ring->n_shadow < 2 || ring->n_shadow > MAX_SLOTS_SCANNED || in_other_slot(ring, request) ||
+	    any_slots_alike(ring)) {
 		*cell |= HABIT_REUSES;
 		return false;
 	}
@@ -80,11 +103,13 @@ static bool is_suspect(const struct model_request *request)
 	return (repeats_badly(request) || file_read) && is_repetition(request);
 }
 
-static void report_replay(struct hazard_context *context, const struct moment *moment,
-			  const struct model_request *request)
+static void report_replay(struct hazard_context *context, const struct moment *moment, struct model_request *request)
 {
-	struct finding *finding = hazard_finding(context, moment, request);
+	struct finding *finding;
 
+	if (!hazard_mark_request(context, request))
+		return;
+	finding = hazard_finding(context, moment, request);
 	if (!repeats_badly(request))
 		finding->level = HAZARD_WARNING;
 	hazard_message(finding,
@@ -97,54 +122,61 @@ static void report_replay(struct hazard_context *context, const struct moment *m
 
 /*
  * In a call that submits several entries, a repetition beside entries that are new is no round taken through the ring
- * again. Whichever of the two is told first.
+ * again. Judged once, when the call's last entry is told.
  */
-static void judge_in_batch(struct hazard_context *context, const struct moment *moment, uint64_t *cell)
+static void judge_batch(struct hazard_context *context, const struct moment *moment, uint64_t *cell)
 {
-	const struct model_request *request = moment->request, *other;
-	bool suspect = is_suspect(request), any_fresh = !is_repetition(request);
+	struct model_request *other;
+	bool any_fresh = false, any_suspect = false;
 
-	for (other = request->ring->first; other; other = other->next) {
-		if (other == request || other->call != request->call || other->state != REQUEST_STAGED)
+	for (other = moment->ring->staged_first; other; other = other->next) {
+		if (other->call != moment->request->call || other->state != REQUEST_STAGED)
 			continue;
-		if (!is_repetition(other)) {
-			any_fresh = true;
-			if (suspect) {
-				report_replay(context, moment, request);
-				return;
-			}
-		} else if (any_fresh && !is_repetition(request) && is_suspect(other)) {
-			report_replay(context, moment, other);
-		}
+		any_fresh |= !is_repetition(other);
+		any_suspect |= is_suspect(other);
 	}
-	if (!any_fresh && request->event && request->event->position + 1 == moment->thread->enter.n_submit)
+	if (!any_fresh)
+		*cell |= HABIT_REPEATS;
+	if (!any_fresh || !any_suspect || (*cell & HABIT_REPEATS) || !habit_unique(cell, moment->request))
+		return;
+	for (other = moment->ring->staged_first; other; other = other->next)
+		if (other->call == moment->request->call && other->state == REQUEST_STAGED && is_suspect(other))
+			report_replay(context, moment, other);
+}
+
+static void judge_alone(struct hazard_context *context, const struct moment *moment, uint64_t *cell)
+{
+	struct model_request *request = moment->request;
+
+	if (!is_repetition(request))
+		return;
+	if (repeats_badly(request) && request->ring->sq_entries >= 4 && !(*cell & (HABIT_BATCHES | HABIT_REPEATS)) &&
+	    habit_unique(cell, request))
+		report_replay(context, moment, request);
+	else
 		*cell |= HABIT_REPEATS;
 }
 
 static void look_sqe_abandoned_replay(struct hazard_context *context, const struct moment *moment)
 {
 	struct model_request *request = moment->request;
-	const struct model_slot_shadow *former;
+	uint32_t n_submit;
 	uint64_t *cell;
-	bool unique;
 
-	if (!request || !known_sure(hazard_model(context), moment) || !moment->thread)
+	if (!request || !known_sure(hazard_model(context), moment) || !moment->thread || !request->event)
 		return;
 	cell = hazard_ring_cell(context, request->ring);
-	unique = habit_unique(cell, request->ring, request) && !(*cell & HABIT_REPEATS);
-	former = former_entry(request);
-	if (is_repetition(request) && !looks_reset(&former->sqe))
-		report_replay(context, moment,
-			      request); /* flags gone, all else the same: only io_uring_get_sqe() does that */
-	else if (moment->thread->enter.n_submit > 1)
-		*cell |= HABIT_BATCHES;
-	if (moment->thread->enter.n_submit > 1 && unique)
-		judge_in_batch(context, moment, cell);
-	else if (unique && is_repetition(request) && repeats_badly(request) && request->ring->sq_entries >= 4 &&
-		 !(*cell & HABIT_BATCHES))
+	n_submit = moment->thread->enter.n_submit;
+	habit_learn(cell, request);
+	/* Flags gone, all else the same: only io_uring_get_sqe() does that. */
+	if (is_repetition(request) && !looks_reset(&former_entry(request)->sqe))
 		report_replay(context, moment, request);
-	else if (is_repetition(request))
-		*cell |= HABIT_REPEATS;
+	else if (n_submit > 1)
+		*cell |= HABIT_BATCHES;
+	if (n_submit <= 1)
+		judge_alone(context, moment, cell);
+	else if (request->event->position + 1 == n_submit)
+		judge_batch(context, moment, cell);
 }
 
 static const char *const replay_supersedes[] = { "stale-user-data", "user-data-collision", NULL };
@@ -164,17 +196,15 @@ const struct hazard hazard_sqe_abandoned_replay = {
 	.supersedes = replay_supersedes,
 };
 
-static bool is_stale(uint64_t *cell, const struct model_request *request, const struct uring_sqe *former)
+static bool is_stale(const struct model_request *request, const struct uring_sqe *former)
 {
-	bool unique = habit_unique(cell, request->ring, request);
-
 	if (!request->sqe.user_data || request->sqe.user_data != former->user_data)
 		return false;
 	if (former->opcode == request->sqe.opcode || request->chained)
 		return false;
 	if (former->fd == request->sqe.fd || (former->addr && former->addr == request->sqe.addr))
 		return false;
-	return unique && request->ring->n_submitted >= 1;
+	return request->ring->n_submitted >= 1;
 }
 
 static void look_stale_user_data(struct hazard_context *context, const struct moment *moment)
@@ -182,15 +212,14 @@ static void look_stale_user_data(struct hazard_context *context, const struct mo
 	struct model_request *request = moment->request;
 	const struct model_slot_shadow *former;
 	struct finding *finding;
+	uint64_t *cell;
 
 	if (!request || !known_sure(hazard_model(context), moment))
 		return;
+	cell = hazard_ring_cell(context, request->ring);
+	habit_learn(cell, request);
 	former = former_entry(request);
-	if (!former) {
-		habit_unique(hazard_ring_cell(context, request->ring), request->ring, request);
-		return;
-	}
-	if (!is_stale(hazard_ring_cell(context, request->ring), request, &former->sqe))
+	if (!former || !is_stale(request, &former->sqe) || !habit_unique(cell, request))
 		return;
 	finding = hazard_finding(context, moment, request);
 	hazard_message(finding,
@@ -250,34 +279,41 @@ static bool moves_data(const struct model_request *request)
 	return known_trait(request, ABI_READS_FILE | ABI_WRITES_FILE | ABI_STREAM_SEND | ABI_STREAM_RECV);
 }
 
-static void look_user_data_collision(struct hazard_context *context, const struct moment *moment)
+static void report_collision(struct hazard_context *context, const struct moment *moment,
+			     const struct model_request *other)
 {
-	struct model_request *request = moment->request, *other;
+	const struct model_request *request = moment->request;
 	struct finding *finding;
 
-	if (!request || !known_sure(hazard_model(context), moment) || !request->sqe.user_data ||
-	    request->sqe.user_data == UINT64_MAX || !moves_data(request) || request->multishot)
-		return;
-	for (other = request->ring->first; other; other = other->next) {
-		if (other == request || other->sqe.user_data != request->sqe.user_data || !known_inflight(other) ||
-		    other->seq > request->seq)
-			continue;
-		if (!moves_data(other) || other->sqe.addr == request->sqe.addr ||
-		    (other->chain && other->chain == request->chain))
-			continue;
-		if (other->sqe.fd == request->sqe.fd && other->sqe.opcode != request->sqe.opcode)
-			continue;
-		if (others_are_identities(request->ring, request->sqe.user_data))
-			break;
-	}
-	if (!other)
-		return;
 	finding = hazard_finding(context, moment, request);
 	hazard_message(finding, "%s on fd %d and %s on fd %d are in flight under the same user_data 0x%llx",
 		       other->op->name, other->sqe.fd, request->op->name, request->sqe.fd,
 		       (unsigned long long)request->sqe.user_data);
 	hazard_stack(finding, "the other submitted by", other->process->pid, other->stack);
 	hazard_report(context, finding);
+}
+
+static void look_user_data_collision(struct hazard_context *context, const struct moment *moment)
+{
+	struct model_request *request = moment->request, *other;
+
+	if (!request || (!request->same_prev && !request->same_next) || !known_sure(hazard_model(context), moment) || !request->sqe.user_data ||
+	    request->sqe.user_data == UINT64_MAX || !moves_data(request) || request->multishot)
+		return;
+	other = model_same_user_data(request->ring, request->sqe.user_data);
+	for (unsigned n = 0; other && n < MAX_ALIKE; other = other->same_next, n++) {
+		if (other == request || !known_inflight(other) || other->seq > request->seq)
+			continue;
+		if (!moves_data(other) || other->sqe.addr == request->sqe.addr ||
+		    (other->chain && other->chain == request->chain))
+			continue;
+		if (other->sqe.fd == request->sqe.fd && other->sqe.opcode != request->sqe.opcode)
+			continue;
+		if (!others_are_identities(request->ring, request->sqe.user_data))
+			continue;
+		report_collision(context, moment, other);
+		return;
+	}
 }
 
 const struct hazard hazard_user_data_collision = {

@@ -17,11 +17,6 @@ extern const struct hazard hazard_sqe_abandoned_replay, hazard_stale_user_data, 
 	hazard_cqe_not_seen, hazard_cq_over_advance, hazard_setup_flag_conflict, hazard_wait_without_inflight,
 	hazard_forgotten_submit;
 
-static const struct abi_op nop = { .name = "NOP" };
-static const struct abi_op recv_op = { .name = "RECV", .traits = ABI_FD | ABI_STREAM_RECV };
-static const struct abi_op write_op = { .name = "WRITE",
-					.traits = ABI_FD | ABI_WRITES_FILE | ABI_STREAM_SEND | ABI_POSITIONED };
-
 /* ---- instead of the engine ---- */
 
 struct hazard_context {
@@ -33,11 +28,6 @@ struct hazard_context {
 };
 
 static struct hazard_context now;
-
-const struct abi_op *abi_op(unsigned int opcode)
-{
-	return opcode == URING_OP_WRITE ? &write_op : opcode == URING_OP_RECV ? &recv_op : &nop;
-}
 
 struct finding *hazard_finding(struct hazard_context *context, const struct moment *moment,
 			       const struct model_request *request)
@@ -67,6 +57,14 @@ void hazard_report(struct hazard_context *context, struct finding *finding)
 void hazard_report_after_call(struct hazard_context *context, struct finding *finding, bool only_if_consumed)
 {
 	context->n_reports++;
+}
+
+bool hazard_mark_request(struct hazard_context *context, struct model_request *request)
+{
+	bool first = !request->rule_bits[0];
+
+	request->rule_bits[0] = 1;
+	return first;
 }
 
 bool hazard_mark_ring(struct hazard_context *context, struct model_ring *ring)
@@ -140,7 +138,7 @@ static void submit(const struct hazard *rule, uint32_t slot, unsigned n, const s
 			batch[i - 1].next = &batch[i];
 			batch[i].prev = &batch[i - 1];
 		} else {
-			ring.first = &batch[0];
+			ring.first = ring.staged_first = &batch[0];
 		}
 		rule->look(&now, &moment);
 		batch[i].event = NULL;
