@@ -172,6 +172,9 @@ void shm_tell_notice(struct shm *shm, uint32_t pid, uint32_t topic, const char *
 	__attribute__((format(printf, 4, 5)));
 struct shm_processes *shm_processes(struct shm *shm);
 
+/* A reader of memory that the caller has filled and keeps, for fuzzing: nobody calls, nobody is followed. */
+struct source *shm_new_alone(struct shared_header *header);
+
 /* For tests, which cannot wait as long. */
 void shm_set_patience(struct source *source, uint64_t ns);
 

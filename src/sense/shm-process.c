@@ -93,13 +93,13 @@ struct shm_process *shm_process_get(struct shm_processes *processes, uint32_t pi
 	process->pid = pid;
 	process->next = processes->first;
 	processes->first = process;
-	if (is_stranger(processes, pid)) {
+	if (!processes->door || is_stranger(processes, pid)) {
 		process->pidfd = -1;
 		process->stranger = true;
 		return process;
 	}
 	follow(processes, process, (int)syscall(SYS_pidfd_open, pid, 0));
-	if (process->pid && !processes->oldest)
+	if (!processes->oldest)
 		processes->oldest = start_time(pid);
 	return process;
 }

@@ -51,6 +51,7 @@ struct shm {
 	pid_t pid;
 	int pidfd;
 	int status;
+	bool alone; /* over memory of somebody else, with no program */
 	bool reaped, detached, ended, told_silence, told_unseen;
 	bool proper_seen;
 };
@@ -160,7 +161,7 @@ static void reap(struct shm *shm)
 {
 	int status;
 
-	if (shm->reaped)
+	if (shm->reaped || !shm->pid)
 		return;
 	if (waitpid(shm->pid, &status, WNOHANG) == shm->pid) {
 		shm->status = status;
@@ -326,7 +327,8 @@ static void look_again(struct shm *shm)
 {
 	if (shm->detached)
 		return;
-	answer_door(shm);
+	if (!shm->alone)
+		answer_door(shm);
 	shm_slots_refresh(&shm->slots);
 	if (!shm->slots.n_heap)
 		shm_slots_unblock(&shm->slots, shm->patience_ns);
@@ -341,7 +343,7 @@ static bool is_over(struct shm *shm)
 	if (shm->detached)
 		return true;
 	reap(shm);
-	if (!shm->reaped || somebody_left(shm) || shm_door_pending(shm->door))
+	if (shm->alone || !shm->reaped || somebody_left(shm) || shm_door_pending(shm->door))
 		return false;
 	/* A child that was forked and has not written yet is found in /proc; one that was forked meanwhile has a parent
 	 * who wrote meanwhile, because children tell of their own fork first. */
@@ -356,7 +358,7 @@ static void tell_unseen(struct shm *shm)
 		return;
 	shm->told_unseen = true;
 	shm_tell_notice(shm, (uint32_t)shm->pid, EVENT_NOTICE_OTHER,
-			"the program never loaded the shim: nothing of it was observed");
+			"the program did not load the shim before observation ended: nothing of it was observed");
 }
 
 /* False when a signal came. */
@@ -458,7 +460,7 @@ static int make_memory(struct shm *shm, const struct sense_shm_options *options,
 static void close_down(struct shm *shm)
 {
 	shm->door = shm_door_free(shm->door);
-	if (!shm->header)
+	if (!shm->header || shm->alone)
 		return;
 	__atomic_store_n(&shm->header->reader_alive, 0, __ATOMIC_SEQ_CST);
 	shm_slots_wake_all(&shm->slots);
@@ -472,11 +474,10 @@ static struct source *destroy(struct source *source)
 		return NULL;
 	shm = of(source);
 	close_down(shm);
-	if (shm->pid)
-		reap(shm);
+	reap(shm);
 	shm_process_deinit(&shm->processes);
 	shm_slots_deinit(&shm->slots);
-	if (shm->header)
+	if (shm->header && !shm->alone)
 		munmap(shm->header, shared_bytes());
 	cleanup_fd(&shm->memory);
 	free(shm->made);
@@ -522,7 +523,7 @@ static int begin(struct shm *shm, const struct sense_shm_options *options, struc
 	return r < 0 ? r : adopt_program(shm, err);
 }
 
-int sense_shm_new(const struct sense_shm_options *options, struct source **ret_source, struct err *err)
+static struct shm *alloc(uint64_t tick_ns)
 {
 	static const struct source template = {
 		.name = "shm",
@@ -533,23 +534,43 @@ int sense_shm_new(const struct sense_shm_options *options, struct source **ret_s
 		.destroy = destroy,
 	};
 	struct shm *shm = calloc(1, sizeof(*shm));
+
+	if (!shm)
+		return NULL;
+	shm->source = template;
+	shm->memory = -1;
+	shm->tick_ns = tick_ns ? tick_ns : default_tick_ns;
+	shm->sleep_ns = least_sleep_ns;
+	shm->patience_ns = default_patience_ns;
+	shm->last_tick = shm->last_chores = shm_now();
+	return shm;
+}
+
+int sense_shm_new(const struct sense_shm_options *options, struct source **ret_source, struct err *err)
+{
+	struct shm *shm = alloc(options->tick_ns);
 	int r;
 
 	if (!shm)
 		return err_set(err, -ENOMEM, "out of memory");
-	shm->source = template;
-	shm->memory = -1;
-	shm->tick_ns = options->tick_ns ? options->tick_ns : default_tick_ns;
-	shm->sleep_ns = least_sleep_ns;
-	shm->patience_ns = default_patience_ns;
 	r = begin(shm, options, err);
 	if (r < 0) {
 		destroy(&shm->source);
 		return r;
 	}
-	shm->last_tick = shm->last_chores = shm->slots.now = shm_now();
 	*ret_source = &shm->source;
 	return 0;
+}
+
+struct source *shm_new_alone(struct shared_header *header)
+{
+	struct shm *shm = alloc(UINT64_MAX);
+
+	if (!shm || shm_slots_init(&shm->slots, header, shm) < 0)
+		return shm ? destroy(&shm->source) : NULL;
+	shm->alone = true;
+	shm->header = header;
+	return &shm->source;
 }
 
 bool sense_shm_status(struct source *source, int *ret_status)

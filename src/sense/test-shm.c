@@ -477,18 +477,19 @@ static void invent_state(struct writer *w)
 static const struct {
 	const char *name;
 	evil *act;
+	const char *blame;
 } evils[] = {
-	{ "size", lie_about_size },
-	{ "odd", lie_about_oddness },
-	{ "short", be_too_short },
-	{ "nothing", be_nothing },
-	{ "padding", pad_beyond },
-	{ "ahead", jump_ahead },
-	{ "back", jump_back },
-	{ "unaligned", be_unaligned },
-	{ "old-number", take_old_number },
-	{ "far-number", take_far_number },
-	{ "state", invent_state },
+	{ "size", lie_about_size, "a record's size" },
+	{ "odd", lie_about_oddness, "a record's size" },
+	{ "short", be_too_short, "a record's contents" },
+	{ "nothing", be_nothing, "a record's size" },
+	{ "padding", pad_beyond, "a record's size" },
+	{ "ahead", jump_ahead, "its ring's tail" },
+	{ "back", jump_back, "its ring's tail" },
+	{ "unaligned", be_unaligned, "its ring's tail" },
+	{ "old-number", take_old_number, "a record's number" },
+	{ "far-number", take_far_number, "a record's number" },
+	{ "state", invent_state, "its slot's state" },
 };
 
 enum { N_EVILS = sizeof(evils) / sizeof(*evils), AFTER = 500, BAD = 1000000 };
@@ -673,7 +674,7 @@ static void test_unseen_program(void **state)
 
 	watch_role(&watch, "nothing", NULL);
 	assert_int_equal(WEXITSTATUS(watch.status), 3);
-	assert_non_null(strstr(watch.notices, "never loaded the shim"));
+	assert_non_null(strstr(watch.notices, "did not load the shim"));
 }
 
 static void test_threads(void **state)
@@ -755,7 +756,7 @@ static void test_evil(void **state)
 		start(&watch, "evil", evils[i].name);
 		assert_int_equal(run_until(&watch, EVENT_KIND_COUNT), SOURCE_END);
 		if (watch.n_good != AFTER || watch.n_bad > 1 || !watch.kinds[EVENT_LOST] ||
-		    !strstr(watch.notices, "wrote what no shim writes"))
+		    !strstr(watch.notices, evils[i].blame))
 			fail_msg("%s: %u good, %u bad, %u lost, notices: %s", evils[i].name, watch.n_good, watch.n_bad,
 				 watch.kinds[EVENT_LOST], watch.notices);
 		finish(&watch);
