@@ -28,14 +28,42 @@ struct fuzz {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-MARK memset(header, 0, sizeof(*header));
-header->reader_alive = 1;
-header->seq = 1;
-for (uint32_t i = 0; i < SLOTS; i++) {
-	memset(shm_shared_slot(header, slot_numbers[i]), 0, sizeof(struct shared_slot));
-	memset(shm_shared_ring(header, slot_numbers[i]), 0, 4096);
+/* The last slot's ring ends where nothing is mapped. */
+static const uint32_t slot_numbers[SLOTS] = { 0, 1, 2, SHARED_SLOTS - 1 };
+
+static struct shared_slot *slot_of(const struct fuzz *fuzz, const struct step *step)
+{
+	return shm_shared_slot(fuzz->header, slot_numbers[step->slot % SLOTS]);
 }
-return header;
+
+static uint8_t *ring_of(const struct fuzz *fuzz, const struct step *step)
+{
+	return shm_shared_ring(fuzz->header, slot_numbers[step->slot % SLOTS]);
+}
+
+static void *map(void)
+{
+	uint8_t *mapped =
+		mmap(NULL, shared_bytes() + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mapped == MAP_FAILED || mprotect(mapped, shared_bytes(), PROT_READ | PROT_WRITE) < 0)
+		abort();
+	return mapped;
+}
+
+static struct shared_header *memory(void)
+{
+	static struct shared_header *header;
+
+	header = header ? header : map();
+	memset(header, 0, sizeof(*header));
+	header->reader_alive = 1;
+	header->seq = 1;
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		memset(shm_shared_slot(header, slot_numbers[i]), 0, sizeof(struct shared_slot));
+		memset(shm_shared_ring(header, slot_numbers[i]), 0, 4096);
+	}
+	return header;
 }
 
 /* As an honest writer does it, but for the kind and the size. */
