@@ -72,6 +72,14 @@ static int add(struct suppress *suppress, char *hazard, char *glob, enum where w
 	return 0;
 }
 
+/* A function by its bare name, which may have "::" in it, but is no misspelt prefix. */
+static bool is_plain(const char *text)
+{
+	size_t n = strcspn(text, ":");
+
+	return n > 0 && (text[n] == '\0' || text[n + 1] == ':');
+}
+
 static int parse(struct suppress *suppress, char *text, const char *path, int number, struct err *err)
 {
 	char *hazard = trim(text), *colon;
@@ -95,7 +103,11 @@ static int parse(struct suppress *suppress, char *text, const char *path, int nu
 		r = add(suppress, hazard, trim(colon + 4), (enum where)i);
 		return r < 0 ? err_set(err, r, "%s:%d: out of memory", path, number) : 0;
 	}
-	return err_set(err, -EINVAL, "%s:%d: \"%s\" is none of fun:GLOB, obj:GLOB, src:GLOB", path, number, colon);
+	if (!is_plain(colon))
+		return err_set(err, -EINVAL, "%s:%d: \"%s\" is none of fun:GLOB, obj:GLOB, src:GLOB", path, number,
+			       colon);
+	r = add(suppress, hazard, colon, WHERE_FUNCTION);
+	return r < 0 ? err_set(err, r, "%s:%d: out of memory", path, number) : 0;
 }
 
 int suppress_load(struct suppress *suppress, const char *path, struct err *err)

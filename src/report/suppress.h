@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Findings that a user does not want to hear of, from a file with lines `HAZARD: fun:GLOB`, `HAZARD: obj:GLOB` or
- * `HAZARD: src:GLOB`; HAZARD may be a glob too. A line counts when any frame of the finding's first stack matches. `#`
- * begins a comment.
+ * `HAZARD: src:GLOB`; `HAZARD: GLOB` means a function; HAZARD may be a glob too. A line counts when any frame of the
+ * finding's first stack matches. `#` begins a comment.
  */
 #pragma once
 
