@@ -108,8 +108,7 @@ static void note_broken(struct hazard_context *context, const struct moment *mom
 	    !breaks_by_being_short(request, known_result(moment)) || !request->stack)
 		return;
 	next = request->chain_next;
-	if (!next || next->sqe.opcode == URING_OP_LINK_TIMEOUT || next->sqe.opcode == URING_OP_CLOSE ||
-	    next->sqe.opcode == URING_OP_NOP)
+	if (!next || !known_trait(next, ABI_READS_FILE | ABI_WRITES_FILE))
 		return;
 	*cell = chance_pack((struct chance){ request->stack, (uint16_t)next->sqe.fd, next->sqe.opcode,
 					     request->sqe.opcode, offset_hash(next) });
@@ -162,6 +161,7 @@ const struct hazard hazard_link_broken_by_short_io = {
 	.wants = HAZARD_WANTS(COMPLETE) | HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(RING_UNMAPPED) |
 		 HAZARD_WANTS(RING_CLOSED) | HAZARD_WANTS(PROCESS_EXIT),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.only_traits = ABI_READS_FILE | ABI_WRITES_FILE,
 	.look = look_short_io,
 };
 
@@ -351,6 +351,7 @@ const struct hazard hazard_link_cleanup_cancelled = {
 	.wants = HAZARD_WANTS(COMPLETE) | HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(FD_CLOSE) |
 		 HAZARD_WANTS(RING_UNMAPPED) | HAZARD_WANTS(RING_CLOSED) | HAZARD_WANTS(PROCESS_EXIT),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
+	.only_ops = HAZARD_OP(CLOSE),
 	.look = look_cleanup,
 	.supersedes = cleanup_supersedes,
 };

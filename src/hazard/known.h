@@ -71,3 +71,18 @@ static inline struct model_request *known_refused_member(struct model_request *r
 		request = request->chain_next;
 	return request;
 }
+
+/* A request of another ring posts completions as well: how many can come here depends on those too. */
+static inline bool known_others_post(const struct model *model, const struct model_ring *ring)
+{
+	MAP_FOR_EACH(&model->rings, entry)
+	{
+		const struct model_ring *other = entry->value;
+
+		for (const struct model_request *request = other->first; other != ring && request;
+		     request = request->next)
+			if (request->sqe.opcode == URING_OP_MSG_RING)
+				return true;
+	}
+	return false;
+}

@@ -48,7 +48,7 @@ static bool alone(const struct model *model, const struct model_ring *ring, cons
 	const struct model_process *process = thread->process;
 
 	return process == ring->process && process->n_threads <= 1 && !process->forked && !model->lost &&
-	       !ring->sqpoll_kept;
+	       !ring->sqpoll_kept && !known_others_post(model, ring);
 }
 
 static bool waits_for_too_much(const struct model_thread *thread, uint64_t cell)

@@ -112,13 +112,7 @@ static struct finding *circle_finding(struct hazard_context *context, const stru
 	return finding;
 }
 
-/* ---- a thread that will not come back ---- */
-
-/* Nobody else can submit to the ring or use the process's descriptors. */
-static bool alone(const struct model *model, const struct model_process *process)
-{
-	return process->n_threads <= 1 && !process->forked && !process->exited && !model->lost;
-}
+/* ---- threads that will not come back ---- */
 
 static uint32_t completions_of(const struct model_request *request)
 {
@@ -171,32 +165,64 @@ static bool never_returns(const struct graph *graph, const struct model_thread *
 	return possible < needed && (needed == 1 || (settled && blocked_ns >= SETTLED_NS));
 }
 
-/* Another ring's request may post here, and then it is that one's fate that counts. */
-static bool others_post(const struct model *model, const struct model_ring *ring)
-{
-	MAP_FOR_EACH(&model->rings, entry)
-	{
-		const struct model_ring *other = entry->value;
+/* Every living thread of the process is in a wait without limit, and has been for a while. */
+struct standstill {
+	uint64_t since; /* when the last of them began */
+	uint64_t call;
+};
 
-		for (const struct model_request *request = other->first; other != ring && request;
-		     request = request->next)
-			if (request->sqe.opcode == URING_OP_MSG_RING)
-				return true;
-	}
-	return false;
+static bool is_waiting(const struct model *model, const struct model_thread *thread)
+{
+	const struct model_ring *ring = thread->in_enter;
+
+	return missing(thread) && ring->process == thread->process && !ring->sqpoll_kept && !ring->n_unknown &&
+	       !known_others_post(model, ring);
 }
 
-static void look_at_thread(struct hazard_context *context, const struct moment *moment, struct model_thread *thread,
-			   circle_kind *kind)
+static bool stands_still(const struct model *model, const struct model_process *process,
+			 struct standstill *ret_standstill)
 {
-	struct model *model = hazard_model(context);
-	uint64_t blocked_ns = moment->time - thread->enter.h.time;
+	struct standstill standstill = { 0 };
+	uint32_t n = 0;
+
+	if (process->forked || process->exited || model->lost)
+		return false;
+	MAP_FOR_EACH(&process->threads, entry)
+	{
+		const struct model_thread *thread = entry->value;
+
+		if (thread->exited)
+			continue;
+		if (!is_waiting(model, thread))
+			return false;
+		n++;
+		if (thread->enter.h.time >= standstill.since)
+			standstill = (struct standstill){ thread->enter.h.time, thread->enter.call };
+	}
+	*ret_standstill = standstill;
+	return n && n == process->n_threads;
+}
+
+static bool none_returns(const struct graph *graph, const struct model_process *process, uint64_t blocked_ns)
+{
+	MAP_FOR_EACH(&process->threads, entry)
+	{
+		const struct model_thread *thread = entry->value;
+
+		if (!thread->exited && !never_returns(graph, thread, blocked_ns))
+			return false;
+	}
+	return true;
+}
+
+static void report_deadlock(struct hazard_context *context, const struct moment *moment, const struct graph *graph,
+			    const struct model_thread *thread, circle_kind *kind)
+{
 	struct graph_cycle cycle;
 	struct finding *finding;
-	struct graph graph;
 
-	if (!graph_solve(&graph, model, thread->process) || !never_returns(&graph, thread, blocked_ns) ||
-	    !find_circle(&graph, model, thread->in_enter, kind, &cycle) || !hazard_mark_ring(context, thread->in_enter))
+	if (!find_circle(graph, hazard_model(context), thread->in_enter, kind, &cycle) ||
+	    !hazard_mark_process(context, thread->process))
 		return;
 	finding = circle_finding(context, moment, &cycle);
 	finding->level = HAZARD_ERROR;
@@ -204,43 +230,62 @@ static void look_at_thread(struct hazard_context *context, const struct moment *
 	hazard_report(context, finding);
 }
 
-/* The cell is the call that was looked at, with its lowest bit set when that was after it had settled. */
-static bool is_new(uint64_t *cell, const struct model_thread *thread, uint64_t blocked_ns)
+/* The cell is the newest call when it was looked at, with its lowest bit set when that was after it had settled. */
+static bool is_new(struct hazard_context *context, const struct model_process *process, uint64_t looked)
 {
-	uint64_t looked = thread->enter.call << 1 | (blocked_ns >= SETTLED_NS);
+	bool is_new = false;
 
-	if (*cell == looked)
-		return false;
-	*cell = looked;
-	return true;
+	MAP_FOR_EACH(&process->threads, entry)
+	{
+		const struct model_thread *thread = entry->value;
+		uint64_t *cell = thread->exited ? NULL : hazard_ring_cell(context, thread->in_enter);
+
+		if (cell && *cell != looked) {
+			*cell = looked;
+			is_new = true;
+		}
+	}
+	return is_new;
+}
+
+static void look_at_process(struct hazard_context *context, const struct moment *moment, struct model_process *process,
+			    circle_kind *kind)
+{
+	struct model *model = hazard_model(context);
+	struct standstill still;
+	struct graph graph;
+	uint64_t blocked_ns;
+
+	if (!stands_still(model, process, &still) || moment->time < still.since + PLAIN_NS)
+		return;
+	blocked_ns = moment->time - still.since;
+	if (!is_new(context, process, still.call << 1 | (blocked_ns >= SETTLED_NS)) ||
+	    !graph_solve(&graph, model, process) || !none_returns(&graph, process, blocked_ns))
+		return;
+	MAP_FOR_EACH(&process->threads, entry)
+	{
+		const struct model_thread *thread = entry->value;
+
+		if (!thread->exited)
+			report_deadlock(context, moment, &graph, thread, kind);
+	}
 }
 
 static void look_at_blocked(struct hazard_context *context, const struct moment *moment, circle_kind *kind)
 {
-	struct model *model = hazard_model(context);
-
-	MAP_FOR_EACH(&model->processes, entry)
+	MAP_FOR_EACH(&hazard_model(context)->processes, entry)
 	{
-		struct model_process *process = entry->value;
-
-		if (!alone(model, process))
-			continue;
-		MAP_FOR_EACH(&process->threads, inner)
-		{
-			struct model_thread *thread = inner->value;
-			struct model_ring *ring = thread->in_enter;
-
-			if (!missing(thread) || moment->time < thread->enter.h.time + PLAIN_NS ||
-			    ring->process != process || ring->sqpoll_kept || ring->n_unknown ||
-			    others_post(model, ring))
-				continue;
-			if (is_new(hazard_ring_cell(context, ring), thread, moment->time - thread->enter.h.time))
-				look_at_thread(context, moment, thread, kind);
-		}
+		look_at_process(context, moment, entry->value, kind);
 	}
 }
 
 /* ---- a ring that goes while requests on it wait for each other: nobody helped them till the end ---- */
+
+/* Nobody else could have helped. */
+static bool alone(const struct model *model, const struct model_process *process)
+{
+	return process->n_threads <= 1 && !process->forked && !process->exited && !model->lost;
+}
 
 static bool waited_long(const struct graph_cycle *cycle, uint64_t now)
 {
@@ -260,7 +305,7 @@ static void look_at_end(struct hazard_context *context, const struct moment *mom
 
 	if (!ring->process || !alone(model, ring->process) || !graph_solve(&graph, model, ring->process) ||
 	    !find_circle(&graph, model, ring, kind, &cycle) || !waited_long(&cycle, moment->time) ||
-	    !hazard_mark_ring(context, ring))
+	    !hazard_mark_process(context, ring->process))
 		return;
 	finding = circle_finding(context, moment, &cycle);
 	finding->level = HAZARD_WARNING;
