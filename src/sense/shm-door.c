@@ -21,7 +21,7 @@
 #include "base/err.h"
 #include "sense/shm-inner.h"
 
-enum { MAX_CONNECTIONS = 64, BATCH = 32 };
+enum { MAX_CONNECTIONS = 64, BATCH = 32, MAX_GENERATIONS = 16 };
 
 /* What an epoll event is about: the tag in the upper half. */
 enum tag { TAG_STOP, TAG_LISTEN, TAG_CONNECTION, TAG_PROCESS };
@@ -138,19 +138,30 @@ static void hang_up(struct connection *connection)
 	connection->fd = -1;
 }
 
-/* The socket's name is no secret (/proc/net/unix), and what lies in the memory may be. */
+static bool is_watched(struct shm_door *door, uint32_t pid)
+{
+	bool watched;
+
+	pthread_mutex_lock(&door->lock);
+	watched = map_get(&door->watched, pid);
+	pthread_mutex_unlock(&door->lock);
+	return watched;
+}
+
+/* The socket's name is no secret (/proc/net/unix), and what lies in the memory may be. Who gave up our user must be one
+ * of the observed, or a child of theirs. */
 static bool is_welcome(struct shm_door *door, const struct ucred *peer)
 {
-	bool known;
+	uint32_t pid = (uint32_t)peer->pid;
 
 	if (peer->pid <= 0)
 		return false;
 	if (peer->uid == geteuid() || peer->uid == 0)
 		return true;
-	pthread_mutex_lock(&door->lock);
-	known = map_get(&door->watched, (uint64_t)peer->pid);
-	pthread_mutex_unlock(&door->lock);
-	return known;
+	for (unsigned i = 0; i < MAX_GENERATIONS && pid > 1; i++, pid = shm_process_parent(pid))
+		if (is_watched(door, pid))
+			return true;
+	return false;
 }
 
 static void accept_one(struct shm_door *door)

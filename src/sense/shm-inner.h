@@ -95,6 +95,8 @@ struct shm_process *shm_process_get(struct shm_processes *processes, uint32_t pi
 void shm_process_hello(struct shm_processes *processes, const struct shm_call *call);
 void shm_process_forget(struct shm_processes *processes, struct shm_process *process);
 void shm_process_deinit(struct shm_processes *processes);
+/* 0 when it cannot be told. */
+uint32_t shm_process_parent(uint32_t pid);
 bool shm_process_is_gone(const struct shm_process *process);
 /* False when the thread has certainly ended. */
 bool shm_process_has_thread(const struct shm_process *process, uint32_t tid);

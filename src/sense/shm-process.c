@@ -39,16 +39,27 @@ static const char *read_stat(uint32_t pid, uint32_t tid, char *text, size_t room
 	return end && end[1] == ' ' ? end + 2 : NULL;
 }
 
-static uint64_t start_time(uint32_t pid)
+/* A number among the fields as proc(5) counts them; 0 when it cannot be told. */
+static uint64_t stat_field(uint32_t pid, unsigned wanted)
 {
 	char text[1024];
 	const char *at = read_stat(pid, pid, text, sizeof(text));
 
-	for (unsigned field = 3; at && field < 22; field++) {
+	for (unsigned field = 3; at && field < wanted; field++) {
 		at = strchr(at, ' ');
 		at = at ? at + 1 : NULL;
 	}
 	return at ? strtoull(at, NULL, 10) : 0;
+}
+
+static uint64_t start_time(uint32_t pid)
+{
+	return stat_field(pid, 22);
+}
+
+uint32_t shm_process_parent(uint32_t pid)
+{
+	return (uint32_t)stat_field(pid, 4);
 }
 
 bool shm_process_is_gone(const struct shm_process *process)
