@@ -54,7 +54,7 @@ const char *watch_format_name(size_t i)
 	return report_formats[i].name;
 }
 
-/* In this order they are HAZARD_ERROR and downwards. */
+/* watch_failed() knows their order. */
 const char *watch_fail_on_name(size_t i)
 {
 	static const char *const names[] = { "error", "warning", "note", "never", NULL };
@@ -216,9 +216,10 @@ static void on_finding(void *context, const struct finding *finding)
 
 bool watch_failed(const struct watch *watch)
 {
-	for (int level = HAZARD_ERROR; level > HAZARD_ERROR - 3 && level > 0; level--)
-		if (watch->summary.n_findings[level] && HAZARD_ERROR - level <= (int)watch->options->fail_on &&
-		    watch->options->fail_on < 3)
+	static const int least[] = { HAZARD_ERROR, HAZARD_WARNING, HAZARD_NOTE, HAZARD_ERROR + 1 };
+
+	for (int level = least[watch->options->fail_on]; level <= HAZARD_ERROR; level++)
+		if (watch->summary.n_findings[level])
 			return true;
 	return false;
 }
