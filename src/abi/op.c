@@ -81,7 +81,7 @@ bool abi_sqe_is_multishot(const struct uring_sqe *sqe)
 
 bool abi_pointer_applies(const struct abi_pointer *pointer, const struct uring_sqe *sqe)
 {
-	enum { EPOLL_DELETE = 2 };
+	enum { EPOLL_DELETE = 2, FUTEX_PRIVATE = 128 };
 	bool buffer_select = sqe->flags & URING_SQE_BUFFER_SELECT;
 	bool vectorized = sqe->ioprio & URING_SEND_VECTORIZED;
 	bool immediate = sqe->op_flags & URING_TIMEOUT_IMMEDIATE_ARG;
@@ -103,6 +103,10 @@ bool abi_pointer_applies(const struct abi_pointer *pointer, const struct uring_s
 		return sqe->len != EPOLL_DELETE;
 	case ABI_WHEN_TIMEOUT_UPDATE:
 		return !immediate && sqe->op_flags & (URING_TIMEOUT_UPDATE | URING_LINK_TIMEOUT_UPDATE);
+	case ABI_WHEN_FUTEX_PRIVATE:
+		return sqe->fd & FUTEX_PRIVATE;
+	case ABI_WHEN_FUTEX_SHARED:
+		return !(sqe->fd & FUTEX_PRIVATE);
 	case ABI_WHEN_SLOTS_CHOSEN:
 		return (uint32_t)sqe->off != URING_FILE_INDEX_ALLOC;
 	case ABI_WHEN_SLOTS_ALLOCATED:

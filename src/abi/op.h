@@ -77,6 +77,8 @@ enum abi_when {
 	ABI_WHEN_EPOLL_NOT_DEL,
 	ABI_WHEN_TIMEOUT_UPDATE,	/* timeout_remove: changes the timeout, and not to an IMMEDIATE_ARG */
 	ABI_WHEN_SLOTS_CHOSEN,		/* files_update: the kernel only reads the descriptors */
+	ABI_WHEN_FUTEX_PRIVATE,		/* futex_wake: the flags (in fd) have FUTEX2_PRIVATE, the address alone is the key */
+	ABI_WHEN_FUTEX_SHARED,		/* the page behind the address is */
 	ABI_WHEN_SLOTS_ALLOCATED,	/* files_update with FILE_INDEX_ALLOC: it writes the slots' numbers there */
 };
 

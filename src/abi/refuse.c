@@ -23,6 +23,7 @@ struct rule {
 	struct condition_on first, second;
 	int error;            /* 0: EINVAL */
 	uint8_t since, until; /* numbers of operations that the kernel knows; 0: no matter */
+	uint8_t unless;       /* SQE flags with which the operation does not look */
 };
 
 /* Kernels before Linux 5.15 refuse less; and no kernel will know so many operations for years. */
@@ -45,6 +46,7 @@ enum { OPS_OF_BASELINE = 40, OPS_NEVER_KNOWN = 128, MAX_RULES = 16 };
 #define ERROR(number) .error = number
 #define SINCE(operations) .since = operations
 #define UNTIL(operations) .until = operations
+#define UNLESS(sqe_flag) .unless = sqe_flag
 
 static const struct rule rules[URING_OP_LAST][MAX_RULES] = {
 #define RULES(op_name, ...) [URING_OP_##op_name] = { __VA_ARGS__ },
@@ -153,7 +155,7 @@ int abi_sqe_refused(const struct uring_sqe *sqe, unsigned int setup_flags, unsig
 	if (r || sqe->opcode >= URING_OP_LAST)
 		return r;
 	for (const struct rule *rule = rules[sqe->opcode]; rule->name; rule++) {
-		if (!rule_counts(rule, ops_known) || !condition_holds(&rule->first, sqe) ||
+		if (!rule_counts(rule, ops_known) || sqe->flags & rule->unless || !condition_holds(&rule->first, sqe) ||
 		    !condition_holds(&rule->second, sqe))
 			continue;
 		*ret_field = rule->name;

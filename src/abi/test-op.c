@@ -187,6 +187,8 @@ static void test_pointers_depend_on_the_entry(void **state)
 	assert_pointers(ENTRY(URING_CMD, .cmd_op = URING_SOCKET_GETSOCKOPT), "optval");
 	assert_pointers(ENTRY(FILES_UPDATE, .off = 3), "fds");
 	assert_pointers(ENTRY(FILES_UPDATE, .off = URING_FILE_INDEX_ALLOC), "fds");
+	assert_pointers(ENTRY(FUTEX_WAKE, .fd = 2), "futex");
+	assert_pointers(ENTRY(FUTEX_WAKE, .fd = 2 | 128), "futex");
 	assert_pointers(ENTRY(SETXATTR), "name value path");
 	assert_pointers(ENTRY(NOP), "");
 }
