@@ -287,6 +287,17 @@ static void change(struct uring_sqe *sqe, unsigned int number)
 	sqe->addr = 0;
 }
 
+/* Whether an argument lies elsewhere than was prepared: anything may be there. */
+static bool points_elsewhere(const struct uring_sqe *sqe)
+{
+	const struct uring_sqe prepared = right(sqe->opcode);
+
+	for (const struct abi_pointer *p = abi_op(sqe->opcode)->pointers; p->name; p++)
+		if (p->kind != ABI_DATA && abi_pointer_address(p, sqe) != abi_pointer_address(p, &prepared))
+			return true;
+	return false;
+}
+
 /* Refusals that abi_sqe_refused() leaves to others: memory, and counts of what lies in it. */
 static bool not_the_tables(const struct uring_sqe *sqe, int error)
 {
@@ -297,6 +308,8 @@ static bool not_the_tables(const struct uring_sqe *sqe, int error)
 	if (error == -EFAULT || error == -ENOENT || error == -ENOMEM || error == -ERANGE || error == -EOVERFLOW ||
 	    error == -EPERM)
 		return true;
+	if (sqe->opcode < URING_OP_LAST && points_elsewhere(sqe))
+		return true;
 	if (sqe->opcode == URING_OP_PROVIDE_BUFFERS)
 		return sqe->off + (uint32_t)sqe->fd > 65536;
 	/* More than a page is too much to be looked at; and O_CLOEXEC for a fixed slot stands in the struct. */
@@ -304,7 +317,7 @@ static bool not_the_tables(const struct uring_sqe *sqe, int error)
 		return error == -E2BIG || sqe->file_index;
 	/* Elements beyond those that were filled. */
 	if (sqe->opcode == URING_OP_FUTEX_WAITV)
-		return sqe->len > 1 || sqe->addr != (uint64_t)(uintptr_t)waiters;
+		return sqe->len > 1;
 	if (sqe->opcode == URING_OP_WRITEV || sqe->opcode == URING_OP_READV || fixed_iovecs || sent_iovecs)
 		return sqe->len > 1;
 	return false;
