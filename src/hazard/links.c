@@ -90,15 +90,38 @@ const struct hazard hazard_link_invalid_member_cancels_all = {
 	.supersedes = invalid_member_supersedes,
 };
 
-/* ---- link-split-by-submit: the cell remembers the linked entry that ended a call: its stack, then where it or its CQE
- * is ---- */
+/* ---- link-split-by-submit ---- */
 
-enum { SPLIT_NONE, SPLIT_IN_FLIGHT, SPLIT_COMPLETED };
-#define SPLIT_INDEX_MASK UINT32_C(0x3fffffff)
+/* The cell: the linked entry that ended a call, while its completion has not been taken. */
+enum split_state { SPLIT_NONE, SPLIT_IN_FLIGHT, SPLIT_COMPLETED };
+enum { SPLIT_INDEX_MASK = 0x1fffffff, SPLIT_NO_FD = 0xff };
 
-static uint64_t split_cell(uint32_t stack, uint32_t index, uint32_t state)
+struct split {
+	uint32_t stack; /* of its submission, 24 bits */
+	uint8_t fd;     /* the lower bits of its descriptor */
+	uint32_t index; /* 29 bits of where it is in the submission queue, then of where its completion is */
+	bool full;      /* the submission queue was: there was no room for the rest */
+	enum split_state state;
+};
+
+static uint64_t split_pack(struct split split)
 {
-	return (uint64_t)stack << 32 | (index & SPLIT_INDEX_MASK) << 2 | state;
+	return (uint64_t)(split.stack & 0xffffff) << 40 | (uint64_t)split.fd << 32 |
+	       (uint64_t)(split.index & SPLIT_INDEX_MASK) << 3 | (uint64_t)split.full << 2 | (uint64_t)split.state;
+}
+
+static struct split split_unpack(uint64_t cell)
+{
+	return (struct split){ .stack = (uint32_t)(cell >> 40),
+			       .fd = (uint8_t)(cell >> 32),
+			       .index = (uint32_t)(cell >> 3) & SPLIT_INDEX_MASK,
+			       .full = cell >> 2 & 1,
+			       .state = (enum split_state)(cell & 3) };
+}
+
+static uint8_t split_fd(const struct model_request *request)
+{
+	return known_trait(request, ABI_FD) && request->sqe.fd >= 0 ? (uint8_t)request->sqe.fd : SPLIT_NO_FD;
 }
 
 static const struct model_request *last_taken(const struct moment *moment)
@@ -135,44 +158,62 @@ static void note_last(struct hazard_context *context, const struct moment *momen
 	if (!moment->thread || !end->consumed || end->consumed == UINT32_MAX ||
 	    (moment->ring->setup_flags & URING_SETUP_SQ_REWIND))
 		return;
-	*cell = SPLIT_NONE;
+	*cell = 0;
 	last = last_taken(moment);
 	if (!last || !links_any(last) || last->refused || last->uncertain || moment->ring->sqpoll_kept)
 		return;
 	if (n_left && n_left <= moment->ring->sq_entries)
 		report_cut(context, moment, last, n_left);
 	else if (!(last->sqe.flags & URING_SQE_CQE_SKIP_SUCCESS))
-		*cell = split_cell(last->stack, last->sq_index, SPLIT_IN_FLIGHT);
+		*cell = split_pack((struct split){ .stack = last->stack,
+						   .fd = split_fd(last),
+						   .index = last->sq_index,
+						   .full = end->consumed == moment->ring->sq_entries,
+						   .state = SPLIT_IN_FLIGHT });
 }
 
 /* The completion was taken before the next entries were submitted: the program keeps the order itself. */
-static bool was_reaped(uint64_t cell, const struct model_thread *thread)
+static bool was_reaped(struct split split, const struct model_thread *thread)
 {
-	uint32_t index = (uint32_t)cell >> 2;
+	return split.state == SPLIT_COMPLETED &&
+	       ((thread->enter.cq_head - split.index) & SPLIT_INDEX_MASK) - 1 < SPLIT_INDEX_MASK / 2;
+}
 
-	return (cell & 3) == SPLIT_COMPLETED &&
-	       ((thread->enter.cq_head - index) & SPLIT_INDEX_MASK) - 1 < SPLIT_INDEX_MASK / 2;
+/* Whether it looks like the rest of the chain, rather than like a link flag that is set out of habit. */
+static bool is_related(struct split split, const struct model_request *request)
+{
+	return split.full || (split.fd != SPLIT_NO_FD && split.fd == split_fd(request));
 }
 
 static void look_at_follower(struct hazard_context *context, const struct moment *moment, uint64_t *cell)
 {
+	struct split split = split_unpack(*cell);
 	struct finding *finding;
-	uint64_t was = *cell;
 
-	if (!was || !moment->request->event || moment->request->event->position || !moment->thread)
+	if (split.state == SPLIT_NONE || !moment->request->event || moment->request->event->position || !moment->thread)
 		return;
-	*cell = SPLIT_NONE;
-	if (was_reaped(was, moment->thread) || moment->request->sqe.opcode == URING_OP_LINK_TIMEOUT ||
-	    !hazard_mark_ring(context, moment->ring))
+	*cell = 0;
+	if (was_reaped(split, moment->thread) || moment->request->sqe.opcode == URING_OP_LINK_TIMEOUT)
 		return;
 	finding = hazard_finding(context, moment, moment->request);
-	finding->level = HAZARD_WARNING;
+	finding->level = is_related(split, moment->request) ? HAZARD_WARNING : HAZARD_NOTE;
 	hazard_message(finding,
 		       "the last entry of the call before linked to the next one, but a chain ends with its call: %s "
 		       "(user_data 0x%llx) starts without waiting for it",
 		       moment->request->op->name, id(moment->request));
-	hazard_stack(finding, "chain begun by", moment->process ? moment->process->pid : 0, (uint32_t)(was >> 32));
+	hazard_stack(finding, "chain begun by", moment->process ? moment->process->pid : 0, split.stack);
 	hazard_report_after_call(context, finding, true);
+}
+
+static void note_completion(const struct moment *moment, uint64_t *cell)
+{
+	struct split split = split_unpack(*cell);
+
+	if (split.state != SPLIT_IN_FLIGHT || split.index != (moment->request->sq_index & SPLIT_INDEX_MASK))
+		return;
+	split.state = SPLIT_COMPLETED;
+	split.index = ((const struct event_complete *)moment->event)->cq_index;
+	*cell = split_pack(split);
 }
 
 static void look_split(struct hazard_context *context, const struct moment *moment)
@@ -182,18 +223,16 @@ static void look_split(struct hazard_context *context, const struct moment *mome
 	if (!moment->ring)
 		return;
 	cell = hazard_ring_cell(context, moment->ring);
-	if (!known_sure(hazard_model(context), moment)) {
-		*cell = SPLIT_NONE;
-	} else if (moment->kind == MOMENT_CALL) {
+	if (moment->kind == MOMENT_CALL && known_sure(hazard_model(context), moment))
 		note_last(context, moment, cell);
-	} else if (moment->kind == MOMENT_SUBMIT && moment->request) {
+	else if (!*cell)
+		return;
+	else if (!known_sure(hazard_model(context), moment))
+		*cell = 0;
+	else if (moment->kind == MOMENT_SUBMIT && moment->request)
 		look_at_follower(context, moment, cell);
-	} else if (moment->kind == MOMENT_COMPLETE && moment->request && moment->final &&
-		   *cell == split_cell((uint32_t)(*cell >> 32), moment->request->sq_index, SPLIT_IN_FLIGHT)) {
-		uint32_t index = ((const struct event_complete *)moment->event)->cq_index;
-
-		*cell = split_cell((uint32_t)(*cell >> 32), index, SPLIT_COMPLETED);
-	}
+	else if (moment->kind == MOMENT_COMPLETE && moment->request && moment->final)
+		note_completion(moment, cell);
 }
 
 const struct hazard hazard_link_split_by_submit = {
@@ -283,6 +322,11 @@ static void look_timeout_as_delay(struct hazard_context *context, const struct m
 	    known_result(moment) != RESULT_ETIME || !request->chain_next)
 		return;
 	next = request->chain_next;
+	/* A time limit for the timeout itself has done its work. */
+	if (next->sqe.opcode == URING_OP_LINK_TIMEOUT)
+		next = next->chain_next;
+	if (!next)
+		return;
 	finding = hazard_finding(context, moment, request);
 	hazard_message(
 		finding,
