@@ -193,7 +193,9 @@ static void look_at_follower(struct hazard_context *context, const struct moment
 	if (split.state == SPLIT_NONE || !moment->request->event || moment->request->event->position || !moment->thread)
 		return;
 	*cell = 0;
-	if (was_reaped(split, moment->thread) || moment->request->sqe.opcode == URING_OP_LINK_TIMEOUT)
+	/* A drain waits all the same; a time limit has a finding of its own. */
+	if (was_reaped(split, moment->thread) || (moment->request->sqe.flags & URING_SQE_IO_DRAIN) ||
+	    moment->request->sqe.opcode == URING_OP_LINK_TIMEOUT)
 		return;
 	finding = hazard_finding(context, moment, moment->request);
 	finding->level = is_related(split, moment->request) ? HAZARD_WARNING : HAZARD_NOTE;
