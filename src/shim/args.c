@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What an entry points to: copied into the event as far as rules have use for it, and noted in the page filter. A table
+/* What an entry points to: copied into the event as far as rules have use for it, and noted in the filter. A table
  * of the pointers per opcode. */
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "shim/inner.h"
 
-enum { MAX_IOVECS = 64, MAX_PATH = 256, MAX_NAME = 128, MAX_OTHER = 256 };
+enum { MOST_VECTORS = 1024, MAX_IOVECS = 64, MAX_PATH = 256, MAX_NAME = 128, MAX_OTHER = 256 };
 
 enum field { NONE, ADDR, ADDR2, ADDR3 };
 enum rule { FIXED, LEN, IOVECS, STRING, OFF, ADDR_LEN, SOCKLEN_AT_ADDR2, ELEMENTS, BUFFERS, OPTLEN };
@@ -15,6 +15,7 @@ struct pointer {
 	uint8_t kind; /* enum event_arg_kind, 0: data, for the filter only */
 	uint8_t field, rule;
 	uint16_t size;
+	bool held; /* until the completion, as all data is: else it is copied at submission */
 };
 
 static const struct pointer pointers[URING_OP_LAST][3] = {
@@ -35,7 +36,7 @@ static const struct pointer pointers[URING_OP_LAST][3] = {
 	[URING_OP_TIMEOUT] = { { EVENT_ARG_TIMESPEC, ADDR, FIXED, 16 } },
 	[URING_OP_LINK_TIMEOUT] = { { EVENT_ARG_TIMESPEC, ADDR, FIXED, 16 } },
 	[URING_OP_TIMEOUT_REMOVE] = { { EVENT_ARG_TIMESPEC, ADDR2, FIXED, 16 } },
-	[URING_OP_ACCEPT] = { { EVENT_ARG_SOCKLEN, ADDR2, FIXED, 4 }, { 0, ADDR, SOCKLEN_AT_ADDR2 } },
+	[URING_OP_ACCEPT] = { { EVENT_ARG_SOCKLEN, ADDR2, FIXED, 4, true }, { 0, ADDR, SOCKLEN_AT_ADDR2 } },
 	[URING_OP_CONNECT] = { { EVENT_ARG_SOCKADDR, ADDR, OFF } },
 	[URING_OP_BIND] = { { EVENT_ARG_SOCKADDR, ADDR, OFF } },
 	[URING_OP_OPENAT] = { { EVENT_ARG_PATH, ADDR, STRING } },
@@ -55,7 +56,7 @@ static const struct pointer pointers[URING_OP_LAST][3] = {
 				{ 0, ADDR2, LEN },
 				{ EVENT_ARG_PATH2, ADDR3, STRING } },
 	[URING_OP_EPOLL_CTL] = { { EVENT_ARG_OTHER, ADDR, FIXED, 12 } },
-	[URING_OP_FILES_UPDATE] = { { EVENT_ARG_OTHER, ADDR, ELEMENTS, 4 } },
+	[URING_OP_FILES_UPDATE] = { { EVENT_ARG_OTHER, ADDR, ELEMENTS, 4, true } },
 	[URING_OP_PROVIDE_BUFFERS] = { { 0, ADDR, BUFFERS } },
 	[URING_OP_READ_MULTISHOT] = { { 0 } },
 	[URING_OP_WAITID] = { { 0, ADDR2, FIXED, 128 } },
@@ -207,12 +208,45 @@ size_t args_write(const struct uring_sqe *sqe, uint8_t *to, size_t room, uint16_
 	return writer.used;
 }
 
-static void filter_vectors(uint64_t address, uint64_t n)
+/* ---- what stays in use until the completion, and whether it is all there ---- */
+
+struct claiming {
+	struct emit *emit;
+	struct ring *ring;
+	uint32_t position;
+	bool silent; /* nobody would see the end of a success that is not told */
+	struct filter_claims claims;
+};
+
+static void hold(struct claiming *claiming, uint64_t address, uint64_t length)
+{
+	if (!claiming->silent)
+		filter_add(&claiming->claims, address, length);
+}
+
+static void check_bounds(struct claiming *claiming, uint64_t address, uint64_t length)
+{
+	struct event_bounds event = { .address = address, .length = length, .position = claiming->position };
+
+	if (!shadow_find(address, &event.base, &event.size) || length <= event.size - (address - event.base))
+		return;
+	emit_event(claiming->emit, EVENT_BOUNDS, claiming->ring->number, &event, sizeof(event));
+}
+
+static void claim_data(struct claiming *claiming, uint64_t address, uint64_t length, bool registered)
+{
+	if (!address || !length)
+		return;
+	if (!registered)
+		check_bounds(claiming, address, length);
+	hold(claiming, address, length);
+}
+
+static void claim_vectors(struct claiming *claiming, uint64_t address, uint64_t n, bool registered)
 {
 	struct iovec vectors[8];
 
-	filter_add(address, n * sizeof(struct iovec), false);
-	n = n < 1024 ? n : 1024;
+	n = n < MOST_VECTORS ? n : MOST_VECTORS;
 	for (uint64_t i = 0; i < n; i += 8) {
 		size_t part = n - i < 8 ? n - i : 8;
 
@@ -220,37 +254,71 @@ static void filter_vectors(uint64_t address, uint64_t n)
 		    part * sizeof(vectors[0]))
 			return;
 		for (size_t k = 0; k < part; k++)
-			filter_add((uint64_t)vectors[k].iov_base, vectors[k].iov_len, false);
+			claim_data(claiming, (uint64_t)vectors[k].iov_base, vectors[k].iov_len, registered);
 	}
 }
 
-static void filter_message(uint64_t address)
+static void claim_message(struct claiming *claiming, const struct uring_sqe *sqe)
 {
 	struct msghdr message;
 
-	filter_add(address, sizeof(message), false);
-	if (shim_peek(&message, address, sizeof(message)) != sizeof(message))
+	if (shim_peek(&message, sqe->addr, sizeof(message)) != sizeof(message))
 		return;
-	filter_add((uint64_t)message.msg_name, message.msg_namelen, false);
-	filter_add((uint64_t)message.msg_control, message.msg_controllen, false);
-	if (message.msg_iov)
-		filter_vectors((uint64_t)message.msg_iov, message.msg_iovlen);
+	if (sqe->opcode == URING_OP_RECVMSG) {
+		hold(claiming, sqe->addr, sizeof(message));
+		hold(claiming, (uint64_t)message.msg_name, message.msg_namelen);
+	}
+	hold(claiming, (uint64_t)message.msg_control, message.msg_controllen);
+	if (message.msg_iov && !(sqe->flags & URING_SQE_BUFFER_SELECT))
+		claim_vectors(claiming, (uint64_t)message.msg_iov, message.msg_iovlen, false);
 }
 
-void args_filter(const struct uring_sqe *sqe)
+/* Its data lies in memory that was registered, with bounds of its own. */
+static bool uses_registered(const struct uring_sqe *sqe)
+{
+	switch (sqe->opcode) {
+	case URING_OP_READ_FIXED:
+	case URING_OP_WRITE_FIXED:
+	case URING_OP_READV_FIXED:
+	case URING_OP_WRITEV_FIXED:
+		return true;
+	case URING_OP_SEND:
+	case URING_OP_SEND_ZC:
+	case URING_OP_SENDMSG_ZC:
+		return sqe->ioprio & URING_RECVSEND_FIXED_BUF;
+	}
+	return false;
+}
+
+static void claim_pointer(struct claiming *claiming, const struct pointer *pointer, const struct uring_sqe *sqe)
+{
+	uint64_t address = address_of(pointer, sqe);
+
+	if (pointer->kind == EVENT_ARG_IOVEC)
+		claim_vectors(claiming, address, sqe->flags & URING_SQE_BUFFER_SELECT ? 0 : sqe->len,
+			      uses_registered(sqe));
+	else if (pointer->kind == EVENT_ARG_MSGHDR)
+		claim_message(claiming, sqe);
+	else if (pointer->rule == BUFFERS)
+		check_bounds(claiming, address, bytes_of(pointer, sqe));
+	else if (!pointer->kind && pointer->rule == LEN)
+		claim_data(claiming, address, sqe->len, uses_registered(sqe));
+	else if (!pointer->kind || pointer->held)
+		hold(claiming, address, bytes_of(pointer, sqe));
+}
+
+void args_claim(struct emit *emit, struct ring *ring, const struct uring_sqe *sqe, uint32_t position)
 {
 	const struct pointer *pointer = pointers_of(sqe);
+	struct claiming claiming = { .emit = emit, .ring = ring, .position = position };
 
-	for (int i = 0; i < 3 && pointer[i].field; i++) {
-		uint64_t address = address_of(&pointer[i], sqe);
-
-		if (!address || (i == 0 && !pointer[i].kind && sqe->flags & URING_SQE_BUFFER_SELECT))
-			continue;
-		if (pointer[i].kind == EVENT_ARG_IOVEC)
-			filter_vectors(address, sqe->len);
-		else if (pointer[i].kind == EVENT_ARG_MSGHDR)
-			filter_message(address);
-		else
-			filter_add(address, bytes_of(&pointer[i], sqe), pointer[i].rule == BUFFERS);
-	}
+	if (!pointer->field)
+		return;
+	claiming.silent = sqe->flags & URING_SQE_CQE_SKIP_SUCCESS;
+	filter_begin(&claiming.claims, ring, sqe->user_data);
+	for (int i = 0; i < 3 && pointer[i].field; i++)
+		if (address_of(&pointer[i], sqe) &&
+		    !(i == 0 && !pointer[i].kind && sqe->flags & URING_SQE_BUFFER_SELECT))
+			claim_pointer(&claiming, &pointer[i], sqe);
+	filter_end(&claiming.claims);
 }

@@ -28,6 +28,7 @@ static const uint16_t wanted[LAST_NR] = {
 	[SYS_munmap] = WANT_RINGS | WANT_MEMORY,
 	[SYS_mremap] = WANT_RINGS | WANT_MEMORY,
 	[SYS_madvise] = WANT_MEMORY,
+	[SYS_shmat] = WANT_MEMORY,
 	[SYS_shmdt] = WANT_MEMORY,
 	[SYS_close] = WANT_RINGS | WANT_FDS,
 	[SYS_close_range] = WANT_RINGS | WANT_FDS,

@@ -25,6 +25,7 @@ static void lost(struct emit *emit, struct ring *ring, uint32_t count)
 	struct event_lost event = { .count = count };
 
 	emit_event(emit, EVENT_CQ_LOST, ring->number, &event, sizeof(event));
+	filter_drop(ring);
 }
 
 /* Entries [*index, end), as many as fit: how many slots were copied. */
@@ -60,8 +61,8 @@ static void emit_one(struct emit *emit, struct ring *ring, const uint64_t slot[4
 	}
 	event->cq_index = index;
 	event->taken = (int32_t)(head - index) > 0;
-	if (!(event->cqe.flags & URING_CQE_F_MORE))
-		__atomic_fetch_add(&ring->completed, 1, __ATOMIC_RELAXED);
+	if (ring->claims && !(event->cqe.flags & URING_CQE_F_MORE))
+		filter_done(ring, event->cqe.user_data);
 	if (ring->more)
 		verify_complete(emit, ring, (const struct uring_cqe *)slot, event->taken);
 }
@@ -180,8 +181,6 @@ static void buffers_of(struct emit *emit, struct ring *ring, struct ring_pbuf *p
 		event.n = n;
 		event.tail = pbuf->tail;
 		emit_tailed(emit, EVENT_BUFFERS_ADDED, ring->number, &event, sizeof(event), entries, (size_t)n * 16);
-		for (unsigned i = 0; i < n; i++)
-			filter_add(entries[i].addr, entries[i].len, true);
 	}
 }
 

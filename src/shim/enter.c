@@ -139,8 +139,8 @@ static uint32_t submit_one(struct emit *emit, struct batch *batch, uint32_t inde
 	if (fields.sqe_size == 128 && shift == 6 && slot + 1 == ring->sq_entries)
 		fields.sqe_size = 64;
 	describe(emit, &sqe);
+	args_claim(emit, ring, &sqe, position);
 	emit_submit(emit, ring, at, &sqe, &fields);
-	args_filter(&sqe);
 	verify_submit(ring, &sqe);
 	if (ring->emulated)
 		verify_shadow(ring, index, (uint32_t)slot, &sqe, position == 0);
@@ -240,9 +240,6 @@ static void before_held(struct emit *emit, struct call *call, struct ring *ring)
 	event = emit_enter(emit, call, &batch);
 	event->timeout = parse_wait(call);
 	event->n_submit = count_entries(&batch);
-	if (ring->submitted == ring->completed)
-		filter_idle();
-	__atomic_fetch_add(&ring->submitted, batch.n, __ATOMIC_RELAXED);
 	submits(emit, &batch);
 }
 
@@ -280,6 +277,20 @@ static void answer_as_poller(struct call *call)
 		call->result = asked;
 }
 
+/* What the kernel left in the queue is told of again with the next call. */
+static void unclaim(struct ring *ring, uint32_t head, uint32_t consumed, uint32_t n)
+{
+	unsigned shift = ring->flags & URING_SETUP_SQE128 ? 7 : 6;
+
+	for (uint32_t i = consumed; ring->claims && ring->sqes && i < n; i++) {
+		int64_t slot = slot_of(ring, head + i);
+
+		if (slot >= 0)
+			filter_done(ring,
+				    ((const struct uring_sqe *)(ring->sqes + ((uint64_t)slot << shift)))->user_data);
+	}
+}
+
 static void after_held(struct emit *emit, struct call *call, struct ring *ring)
 {
 	struct event_enter_return *event = emit_add(emit, EVENT_ENTER_RETURN, ring->number, sizeof(*event));
@@ -299,7 +310,8 @@ static void after_held(struct emit *emit, struct call *call, struct ring *ring)
 	if (ring->flags & URING_SETUP_SQ_REWIND)
 		delta = call->result > 0 ? (uint32_t)call->result : 0;
 	event->consumed = delta <= call->state[STATE_N] ? delta : (uint32_t)call->state[STATE_N];
-	__atomic_fetch_sub(&ring->submitted, call->state[STATE_N] - event->consumed, __ATOMIC_RELAXED);
+	if (event->consumed < call->state[STATE_N])
+		unclaim(ring, (uint32_t)call->state[STATE_HEAD], event->consumed, (uint32_t)call->state[STATE_N]);
 	complete_sync(emit, ring);
 	if (!(event->sq_flags & URING_SQ_CQ_OVERFLOW)) {
 		ring->overflow_told = 0;

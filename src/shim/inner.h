@@ -76,7 +76,7 @@ struct ring {
 	uint64_t sq_bytes, cq_bytes, sqes_bytes;
 	struct ring_cursor *cursor;
 	struct ring_more *more;
-	uint64_t submitted, completed; /* requests, roughly: for filter_idle() */
+	uint32_t claims; /* requests of it were noted in the filter */
 	uint8_t cursor_ready, overflow_told, closed;
 	struct ring_pbuf pbufs[RING_PBUFS];
 };
@@ -123,7 +123,8 @@ void enter_after(struct call *call);
  * first `offset` bytes. Returns bytes written. */
 size_t args_room(const struct uring_sqe *sqe);
 size_t args_write(const struct uring_sqe *sqe, uint8_t *to, size_t room, uint16_t *ret_count);
-void args_filter(const struct uring_sqe *sqe);
+/* Notes the memory that the entry uses until it completes, and tells of ranges that leave their allocation. */
+void args_claim(struct emit *emit, struct ring *ring, const struct uring_sqe *sqe, uint32_t position);
 
 /* verify.c */
 void verify_submit(struct ring *ring, const struct uring_sqe *sqe);

@@ -116,7 +116,8 @@ __attribute__((constructor(101))) static void begin(void)
 	if (main_connect() < 0)
 		return;
 	set_canary();
-	memory_init();
+	filter_init();
+	allocate_init();
 	thread_init();
 	signals_init();
 	process_init();

@@ -157,7 +157,7 @@ void process_forked(void)
 	*main_canary = 1;
 	thread_fork_child();
 	rings_fork_child();
-	memory_fork_child();
+	filter_fork_child();
 	parent_process_pid = shim_process_pid;
 	parent_tid = shim_self.tid;
 	shim_pid = (int)SYS0(SYS_getpid);

@@ -162,8 +162,6 @@ static void remember_pbuf(struct ring *ring, const struct call *call)
 	*free = (struct ring_pbuf){ .entries = reg.ring_entries, .group = reg.bgid, .used = 1 };
 	free->by_mmap = (reg.flags & URING_PBUF_RING_MMAP) != 0;
 	free->address = free->by_mmap ? 0 : reg.ring_addr;
-	if (!free->by_mmap)
-		filter_add(reg.ring_addr, (uint64_t)reg.ring_entries * sizeof(struct uring_buf), true);
 }
 
 static void forget_pbuf(struct ring *ring, const struct call *call)
@@ -177,7 +175,7 @@ static void forget_pbuf(struct ring *ring, const struct call *call)
 			ring->pbufs[i].used = 0;
 }
 
-static void filter_buffers(const struct call *call)
+static void remember_buffers(const struct ring *ring, const struct call *call)
 {
 	uint64_t address = call->args[2], behind = 0;
 	size_t bytes = direct_bytes(call);
@@ -193,7 +191,7 @@ static void filter_buffers(const struct call *call)
 		if (shim_peek(vectors, address, part) != part)
 			return;
 		for (size_t i = 0; i < part / sizeof(vectors[0]); i++)
-			filter_add((uint64_t)vectors[i].iov_base, vectors[i].iov_len, true);
+			filter_register(ring, (uint64_t)vectors[i].iov_base, vectors[i].iov_len);
 		address += part;
 		bytes -= part;
 	}
@@ -236,7 +234,10 @@ static void follow(struct emit *emit, struct call *call)
 	case URING_REG_REGISTER_BUFFERS:
 	case URING_REG_BUFFERS2:
 	case URING_REG_BUFFERS_UPDATE:
-		filter_buffers(call);
+		remember_buffers(call->ring, call);
+		break;
+	case URING_REG_UNREGISTER_BUFFERS:
+		filter_unregister(call->ring);
 		break;
 	case URING_REG_RESIZE_RINGS:
 		resized(emit, call);

@@ -255,6 +255,8 @@ static void descriptor_goes(const struct call *call, int fd)
 		emit_state(&emit, ring, EVENT_RING_CLOSED);
 		ring->fd = -1;
 		ring->closed = 1;
+		filter_drop(ring);
+		filter_unregister(ring);
 		if (ring->flags & URING_SETUP_NO_MMAP && ring->cq)
 			rings_unmap(&emit, ring);
 		release_if_done(ring);

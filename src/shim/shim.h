@@ -146,19 +146,72 @@ uint32_t rings_number(const struct ring *ring);
 /* The id of the stack now, emitting EVENT_STACK when it is new; 0 when switched off. `registers` may be NULL: here. */
 uint32_t stack_take(struct emit *emit, const uint64_t *registers);
 
-/* ---- memory.c, filter.c (the release side) ---- */
+/* ---- memory.c ---- */
 
 void memory_before(struct call *call); /* munmap, mmap (MAP_FIXED), mremap, madvise, shmdt */
 void memory_after(struct call *call);
-void memory_init(void); /* once, before main; finds the real allocator */
-void memory_fork_child(void);
 
-/* Pages that the kernel may use from now on. `lasting`: registered or provided, so not only while requests are in
- * flight. */
-void filter_add(uint64_t address, uint64_t length, bool lasting);
+/* The heap: a block is about to go; is about to be resized, and was. */
+struct memory_resize {
+	uint64_t address, length, asked, since;
+	uint32_t alloc_stack;
+};
 
-/* No request of this process is in flight: what is not lasting may be forgotten. */
-void filter_idle(void);
+void memory_freed(uint64_t address, uint64_t length, uint64_t asked);
+bool memory_resizes(struct memory_resize *resize); /* true: memory_resized() must hear of the outcome */
+void memory_resized(const struct memory_resize *resize, uint64_t now, uint64_t asked);
+
+/* ---- allocate.c ---- */
+
+void allocate_init(void);
+uint32_t allocate_stack(uint64_t block); /* 0: not recorded */
+
+/* ---- filter.c: which memory requests in flight use; it may say yes too often, never too rarely ---- */
+
+enum { FILTER_RANGES = 32 };
+
+/* The ranges of one request, being noted. */
+struct filter_claims {
+	uint64_t user_data, hash;
+	uint64_t rest_low, rest_end;
+	uint32_t ring, first, n;
+};
+
+void filter_init(void);
+void filter_fork_child(void);
+
+void filter_begin(struct filter_claims *claims, struct ring *ring, uint64_t user_data);
+void filter_add(struct filter_claims *claims, uint64_t address, uint64_t length);
+void filter_end(struct filter_claims *claims);
+
+/* A request of that user_data has ended; none of the ring's is in flight any more. */
+void filter_done(struct ring *ring, uint64_t user_data);
+void filter_drop(struct ring *ring);
+
+/* Whether a request in flight uses some of it; one that was noted at this sequence number or later. */
+bool filter_hit(uint64_t address, uint64_t length);
+bool filter_hit_since(uint64_t address, uint64_t length, uint32_t since);
+
+/* Not zero when filter_hit() can say yes at all. */
+extern uint32_t filter_used;
+
+/* Memory registered with a ring, and whether some of it is. */
+void filter_register(const struct ring *ring, uint64_t address, uint64_t length);
+void filter_unregister(const struct ring *ring);
+bool filter_registered(uint64_t address, uint64_t length);
+
+/* ---- shadow.c: the sizes that were asked for ---- */
+
+/* False: sizes cannot be kept. */
+bool shadow_init(void);
+void shadow_put(const void *block, size_t asked);
+
+/* Forgets the block; false when nothing was known of it. */
+bool shadow_take(const void *block, size_t *ret_asked);
+bool shadow_get(const void *block, size_t *ret_asked);
+
+/* The block that the address lies in, if it is certain. */
+bool shadow_find(uint64_t address, uint64_t *ret_base, uint64_t *ret_asked);
 
 /* ---- fds.c ---- */
 
