@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A request that fails when it runs (a bad descriptor) stops no batch. */
+/* A request that fails when it runs (a file that is not there) stops no batch. */
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@ int main(void)
 
 		io_uring_prep_nop(sqe);
 		if (i == 1)
-			io_uring_prep_read(sqe, -1, NULL, 0, 0);
+			io_uring_prep_unlink(sqe, "/no/such/file", 0);
 		io_uring_sqe_set_data64(sqe, i + 1);
 	}
 	io_uring_submit(&ring);

@@ -14,14 +14,15 @@ int main(void)
 
 	if (io_uring_queue_init(8, &ring, 0))
 		return 1;
+	char bytes[2];
+
 	for (int i = 0; i < 2; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
 		int fd[2], res;
-		char byte;
 
 		if (pipe(fd))
 			return 1;
-		io_uring_prep_read(sqe, fd[0], &byte, 1, 0);
+		io_uring_prep_read(sqe, fd[0], &bytes[i], 1, 0);
 		io_uring_sqe_set_data64(sqe, i + 1);
 		io_uring_submit(&ring);
 		res = io_uring_wait_cqe_timeout(&ring, &cqe, &limit);

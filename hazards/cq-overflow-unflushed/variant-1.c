@@ -21,7 +21,7 @@ int main(void)
 {
 	struct io_uring ring;
 	unsigned n = 0;
-	char buf[8];
+	char buf[20][8];
 	int fd = open("/dev/zero", O_RDWR);
 
 	if (io_uring_queue_init(4, &ring, 0))
@@ -30,7 +30,7 @@ int main(void)
 	for (int i = 0; i < 20; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
 
-		io_uring_prep_read(sqe, fd, buf, sizeof(buf), 0);
+		io_uring_prep_read(sqe, fd, buf[i], sizeof(buf[i]), 0);
 		io_uring_sqe_set_data64(sqe, i + 1);
 		if (i % 4 == 3)
 			io_uring_submit(&ring);

@@ -213,7 +213,10 @@ static void look_submit_failure(struct hazard_context *context, const struct mom
 }
 
 static const char *const left_supersedes[] = { "buffer-freed-in-flight", "indirect-argument-freed",
-					       "close-does-not-cancel", NULL };
+					       "close-does-not-cancel",	"fd-recycled",
+					       "bad-fd",		"ordering-assumed-stream",
+					       "offset-misuse",		"user-data-collision",
+					       NULL };
 
 const struct hazard hazard_submit_failure_leaves_sqe_queued = {
 	.name = "submit-failure-leaves-sqe-queued",

@@ -30,7 +30,7 @@ static bool slot_used(const struct model_ring *ring, int32_t slot)
 /* The number was open at submission and closed since. */
 static bool closed_since(const struct model_request *request)
 {
-	return request->fd && (request->fd->generation != request->fd_generation || !request->fd->open);
+	return request->fd && request->fd->generation != request->fd_generation;
 }
 
 /* The number has been closed before: a descriptor was meant that is gone, not a slot. */
@@ -343,7 +343,7 @@ static void look_left(struct hazard_context *context, const struct moment *momen
 		remember_left(context, moment);
 	else if (moment->kind != MOMENT_COMPLETE)
 		tell_left(context, moment);
-	else if (moment->request && moment->certain && !event->taken && event->cqe.res > 0 &&
+	else if (moment->request && moment->certain && event->cqe.res > 0 &&
 		 left_behind(moment->request))
 		report_left(context, moment, moment->request,
 			    "it completed afterwards all the same, with data or a connection");

@@ -43,13 +43,16 @@ static uint64_t deaf_put(struct deaf d)
 /* Why a multishot request ended, WHY_NONE where its file is done with or the program ended it itself. */
 static enum why end_of(const struct model_request *request, int32_t result)
 {
-	if (request->cancel_requested || request->refused || result == ECANCELED_RESULT || request->n_cqes == 0)
+	if (request->cancel_requested || request->refused || result == ECANCELED_RESULT)
+		return WHY_NONE;
+	/* Out of descriptors is no fault of the request's: it ran, and would go on. */
+	if (request->sqe.opcode == URING_OP_ACCEPT && (result == EMFILE_RESULT || result == ENFILE_RESULT))
+		return WHY_ERROR;
+	if (request->n_cqes == 0)
 		return WHY_NONE;
 	switch (request->sqe.opcode) {
 	case URING_OP_ACCEPT:
-		if (result >= 0)
-			return WHY_SUCCESS;
-		return result == EMFILE_RESULT || result == ENFILE_RESULT ? WHY_ERROR : WHY_NONE;
+		return result >= 0 ? WHY_SUCCESS : WHY_NONE;
 	case URING_OP_POLL_ADD:
 		/* POLLERR, POLLHUP, POLLNVAL: nothing more to come. */
 		return result > 0 && !(result & 0x38) ? WHY_SUCCESS : WHY_NONE;
@@ -250,6 +253,8 @@ static void look_multishot_more_ignored(struct hazard_context *context, const st
 	(HAZARD_WANTS(COMPLETE) | HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(FD_CLOSE) | HAZARD_WANTS(CALL) |                 \
 	 HAZARD_WANTS(TICK) | HAZARD_WANTS(ENTER) | HAZARD_WANTS(OVERFLOW))
 
+static const char *const ignored_supersedes[] = { "wait-without-inflight", NULL };
+
 const struct hazard hazard_multishot_more_ignored = {
 	.name = "multishot-more-ignored",
 	.family = "multishot",
@@ -261,6 +266,7 @@ const struct hazard hazard_multishot_more_ignored = {
 	.wants = DEAF_WANTS,
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
 	.look = look_multishot_more_ignored,
+	.supersedes = ignored_supersedes,
 };
 
 /* ---- multishot-killed-by-overflow ---- */
@@ -276,7 +282,7 @@ static void look_multishot_killed(struct hazard_context *context, const struct m
 		      "a success without F_MORE, because its completion met a full completion ring");
 }
 
-static const char *const killed_supersedes[] = { "multishot-more-ignored", "cq-overflow-unflushed", NULL };
+static const char *const killed_supersedes[] = { "multishot-more-ignored", "cq-overflow-unflushed", "wait-without-inflight", NULL };
 
 const struct hazard hazard_multishot_killed_by_overflow = {
 	.name = "multishot-killed-by-overflow",

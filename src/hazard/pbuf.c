@@ -12,6 +12,8 @@ enum { ENOBUFS_RESULT = -105 };
 
 #define CELL_PENDING (UINT64_C(1) << 48)
 #define CELL_SAID (UINT64_C(1) << 49)
+#define CELL_INDEX_SHIFT 50 /* low bits of its completion's index */
+#define CELL_INDEX_MASK 0x3fffu
 
 static uint16_t cell_group(uint64_t cell)
 {
@@ -64,7 +66,8 @@ static void note_no_buffer(struct hazard_context *context, const struct moment *
 	if ((*cell & CELL_PENDING) && cell_group(*cell) == request->sqe.buf_group)
 		report_exhausted(context, moment, moment->ring, "not even after an earlier request had failed so");
 	else
-		*cell = request->stack | (uint64_t)request->sqe.buf_group << 32 | CELL_PENDING;
+		*cell = request->stack | (uint64_t)request->sqe.buf_group << 32 | CELL_PENDING |
+			(uint64_t)complete->cq_index << CELL_INDEX_SHIFT;
 }
 
 static bool gives_back(const struct moment *moment, uint64_t cell)
@@ -73,6 +76,15 @@ static bool gives_back(const struct moment *moment, uint64_t cell)
 		return ((const struct event_buffers *)moment->event)->group == cell_group(cell);
 	return moment->request && moment->request->sqe.opcode == URING_OP_PROVIDE_BUFFERS &&
 	       moment->request->sqe.buf_group == cell_group(cell);
+}
+
+/* Whoever closes the ring before having seen that completion had no chance to act on it. */
+static bool was_looked_at(const struct moment *moment, uint64_t cell)
+{
+	const struct event_ring_state *state = (const struct event_ring_state *)moment->event;
+	uint32_t ahead = (state->cq_head - (uint32_t)(cell >> CELL_INDEX_SHIFT)) & CELL_INDEX_MASK;
+
+	return state->known && ahead && ahead < CELL_INDEX_MASK / 2;
 }
 
 static void look_at_waits(struct hazard_context *context, const struct moment *moment)
@@ -111,11 +123,11 @@ static void look_pbuf_exhausted(struct hazard_context *context, const struct mom
 		return;
 	else if (moment->kind == MOMENT_BUFFERS || moment->kind == MOMENT_SUBMIT)
 		*cell = gives_back(moment, *cell) ? 0 : *cell;
-	else
+	else if (was_looked_at(moment, *cell))
 		report_exhausted(context, moment, moment->ring, "and the ring was closed so");
 }
 
-static const char *const exhausted_supersedes[] = { "multishot-more-ignored", NULL };
+static const char *const exhausted_supersedes[] = { "multishot-more-ignored", "wait-without-inflight", NULL };
 
 const struct hazard hazard_pbuf_exhausted = {
 	.name = "pbuf-exhausted",

@@ -4,7 +4,7 @@
 #include "hazard/known.h"
 
 /* So long must a call have been blocked before it is plain that it does not return. */
-#define PLAIN_NS UINT64_C(200000000)
+#define PLAIN_NS UINT64_C(500000000)
 
 /*
  * The cell: how many completions could come for the wait under way (saturating), and whether an entry under preparation

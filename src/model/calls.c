@@ -5,6 +5,7 @@
  * submission queue's head at the next call tells what became of its entries.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "model/inner.h"
 
@@ -104,8 +105,11 @@ static void tell_bounds(struct step *step, struct model_request *request, uint32
 	step->thread->n_bounds = 0;
 }
 
-/* An entry told of before: what a call left, or what two threads were about to submit at once. True: ignore this one. */
-static bool already_known(struct step *step, const struct event_submit *event)
+/*
+ * An entry told of before: what a call left (it goes, but its identity is kept), or what two threads were about to submit at once. True: ignore
+ * this one.
+ */
+static bool already_known(struct step *step, const struct event_submit *event, uint64_t *ret_seq)
 {
 	struct model_ring *ring = step->ring;
 	struct model_request *request, *prev;
@@ -121,8 +125,11 @@ static bool already_known(struct step *step, const struct event_submit *event)
 		if (request->state != REQUEST_QUEUED)
 			continue;
 		n--;
-		if (request->sq_index == event->sq_index)
-			request_end(step->model, request);
+		if (request->sq_index != event->sq_index)
+			continue;
+		if (memcmp(&request->sqe, &event->sqe, sizeof(event->sqe)) == 0)
+			*ret_seq = request->seq;
+		request_end(step->model, request);
 	}
 	return false;
 }
@@ -176,15 +183,17 @@ int call_submit(struct step *step)
 	const struct event_submit *event = (const struct event_submit *)step->event;
 	struct model_ring *ring = step->ring;
 	struct model_request *request;
+	uint64_t seq = event->h.seq;
 	int r;
 
 	if (!step->thread || step->thread->in_enter != ring)
 		return -EBADMSG;
-	if ((ring->n_staged || ring->n_queued) && already_known(step, event))
+	if ((ring->n_staged || ring->n_queued) && already_known(step, event, &seq))
 		return 0;
 	request = stage(step, event);
 	if (!request)
 		return -ENOMEM;
+	request->seq = seq;
 	r = arguments_ranges(step->model, request, event);
 	request_append(ring, request);
 	step->thread->n_staged++;

@@ -216,7 +216,7 @@ static bool overlaps(const uint8_t *start, uint64_t bytes, uint64_t low, uint64_
 	return start && (uint64_t)start < high && (uint64_t)start + bytes > low;
 }
 
-static void range_goes(uint64_t low, uint64_t bytes)
+static void range_goes(const struct call *call, uint64_t low, uint64_t bytes)
 {
 	uint32_t high_index = __atomic_load_n(&rings_high, __ATOMIC_ACQUIRE);
 	uint64_t high = low + bytes;
@@ -232,6 +232,7 @@ static void range_goes(uint64_t low, uint64_t bytes)
 			continue;
 		if (!emit_open(&emit))
 			return;
+		emit.stack = stack_take(&emit, call->registers);
 		rings_unmap(&emit, ring);
 		release_if_done(ring);
 		emit_close(&emit);
@@ -279,17 +280,17 @@ void rings_before(struct call *call)
 {
 	switch (call->number) {
 	case SYS_munmap:
-		range_goes(call->args[0], call->args[1]);
+		range_goes(call, call->args[0], call->args[1]);
 		break;
 	case SYS_mmap:
 		/* The dynamic linker at work: its calls are instructions of its own. */
 		if (call->trapped && call->args[2] & PROT_EXEC)
 			__atomic_store_n(&stack_modules_stale, 1, __ATOMIC_RELAXED);
 		if (call->args[3] & MAP_FIXED)
-			range_goes(call->args[0], call->args[1]);
+			range_goes(call, call->args[0], call->args[1]);
 		break;
 	case SYS_mremap:
-		range_goes(call->args[0], call->args[1]);
+		range_goes(call, call->args[0], call->args[1]);
 		break;
 	case SYS_close:
 		descriptor_goes(call, (int)call->args[0]);
