@@ -211,9 +211,10 @@ size_t args_write(const struct uring_sqe *sqe, uint8_t *to, size_t room, uint16_
 /* ---- what stays in use until the completion, and whether it is all there ---- */
 
 struct claiming {
-	struct emit *emit;
+	struct emit *emit; /* NULL: bounds were looked at before */
 	struct ring *ring;
 	uint32_t position;
+	bool queued; /* has yet to be consumed: all of it stays in use */
 	bool silent; /* nobody would see the end of a success that is not told */
 	struct filter_claims claims;
 };
@@ -228,7 +229,8 @@ static void check_bounds(struct claiming *claiming, uint64_t address, uint64_t l
 {
 	struct event_bounds event = { .address = address, .length = length, .position = claiming->position };
 
-	if (!shadow_find(address, &event.base, &event.size) || length <= event.size - (address - event.base))
+	if (!claiming->emit || !shadow_find(address, &event.base, &event.size) ||
+	    length <= event.size - (address - event.base))
 		return;
 	emit_event(claiming->emit, EVENT_BOUNDS, claiming->ring->number, &event, sizeof(event));
 }
@@ -264,10 +266,12 @@ static void claim_message(struct claiming *claiming, const struct uring_sqe *sqe
 
 	if (shim_peek(&message, sqe->addr, sizeof(message)) != sizeof(message))
 		return;
-	if (sqe->opcode == URING_OP_RECVMSG) {
+	if (claiming->queued || sqe->opcode == URING_OP_RECVMSG) {
 		hold(claiming, sqe->addr, sizeof(message));
 		hold(claiming, (uint64_t)message.msg_name, message.msg_namelen);
 	}
+	if (claiming->queued)
+		hold(claiming, (uint64_t)message.msg_iov, message.msg_iovlen * sizeof(struct iovec));
 	hold(claiming, (uint64_t)message.msg_control, message.msg_controllen);
 	if (message.msg_iov && !(sqe->flags & URING_SQE_BUFFER_SELECT))
 		claim_vectors(claiming, (uint64_t)message.msg_iov, message.msg_iovlen, false);
@@ -303,22 +307,41 @@ static void claim_pointer(struct claiming *claiming, const struct pointer *point
 		check_bounds(claiming, address, bytes_of(pointer, sqe));
 	else if (!pointer->kind && pointer->rule == LEN)
 		claim_data(claiming, address, sqe->len, uses_registered(sqe));
-	else if (!pointer->kind || pointer->held)
+	else if (!pointer->kind || (pointer->held && !claiming->queued))
 		hold(claiming, address, bytes_of(pointer, sqe));
+	if (claiming->queued && pointer->kind && pointer->kind != EVENT_ARG_MSGHDR)
+		hold(claiming, address, bytes_of(pointer, sqe));
+}
+
+static void claim(struct claiming *claiming, const struct uring_sqe *sqe, uint64_t key)
+{
+	const struct pointer *pointer = pointers_of(sqe);
+
+	if (!pointer->field)
+		return;
+	filter_begin(&claiming->claims, claiming->ring, key);
+	for (int i = 0; i < 3 && pointer[i].field; i++)
+		if (address_of(&pointer[i], sqe) &&
+		    !(i == 0 && !pointer[i].kind && sqe->flags & URING_SQE_BUFFER_SELECT))
+			claim_pointer(claiming, &pointer[i], sqe);
+	filter_end(&claiming->claims);
 }
 
 void args_claim(struct emit *emit, struct ring *ring, const struct uring_sqe *sqe, uint32_t position)
 {
-	const struct pointer *pointer = pointers_of(sqe);
-	struct claiming claiming = { .emit = emit, .ring = ring, .position = position };
+	struct claiming claiming;
 
-	if (!pointer->field)
-		return;
+	claiming.emit = emit;
+	claiming.ring = ring;
+	claiming.position = position;
+	claiming.queued = false;
 	claiming.silent = sqe->flags & URING_SQE_CQE_SKIP_SUCCESS;
-	filter_begin(&claiming.claims, ring, sqe->user_data);
-	for (int i = 0; i < 3 && pointer[i].field; i++)
-		if (address_of(&pointer[i], sqe) &&
-		    !(i == 0 && !pointer[i].kind && sqe->flags & URING_SQE_BUFFER_SELECT))
-			claim_pointer(&claiming, &pointer[i], sqe);
-	filter_end(&claiming.claims);
+	claim(&claiming, sqe, sqe->user_data);
+}
+
+void args_claim_queued(struct ring *ring, const struct uring_sqe *sqe, uint64_t key)
+{
+	struct claiming claiming = { .ring = ring, .queued = true };
+
+	claim(&claiming, sqe, key);
 }

@@ -10,6 +10,7 @@
 #include "shim/inner.h"
 
 #define SIGSYS_BIT (UINT64_C(1) << 30)
+#define QUEUED UINT64_C(0x6369726371756575) /* with an index: in place of user_data in the filter */
 
 enum { STATE_FLAGS, STATE_ASKED, STATE_HEAD, STATE_CALL, STATE_N };
 
@@ -222,6 +223,33 @@ static uint32_t count_entries(const struct batch *batch)
 	return n;
 }
 
+/* What the kernel left in the queue is told of again with the next call. */
+static void leave_queued(struct ring *ring, uint32_t first, uint32_t n)
+{
+	unsigned shift = ring->flags & URING_SETUP_SQE128 ? 7 : 6;
+
+	ring->left_first = first;
+	ring->left = n;
+	for (uint32_t i = 0; ring->sqes && i < n; i++) {
+		int64_t slot = slot_of(ring, first + i);
+		struct uring_sqe sqe;
+
+		if (slot < 0)
+			continue;
+		sqe = *(const struct uring_sqe *)(ring->sqes + ((uint64_t)slot << shift));
+		filter_done(ring, sqe.user_data);
+		args_claim_queued(ring, &sqe, QUEUED ^ (first + i));
+		i += sqe_bytes(ring, &sqe) == 128 && shift == 6;
+	}
+}
+
+static void take_queued(struct ring *ring)
+{
+	for (uint32_t i = 0; i < ring->left; i++)
+		filter_done(ring, QUEUED ^ (ring->left_first + i));
+	ring->left = 0;
+}
+
 static void before_held(struct emit *emit, struct call *call, struct ring *ring)
 {
 	struct event_enter *event;
@@ -240,6 +268,8 @@ static void before_held(struct emit *emit, struct call *call, struct ring *ring)
 	event = emit_enter(emit, call, &batch);
 	event->timeout = parse_wait(call);
 	event->n_submit = count_entries(&batch);
+	if (ring->left)
+		take_queued(ring);
 	submits(emit, &batch);
 }
 
@@ -277,20 +307,6 @@ static void answer_as_poller(struct call *call)
 		call->result = asked;
 }
 
-/* What the kernel left in the queue is told of again with the next call. */
-static void unclaim(struct ring *ring, uint32_t head, uint32_t consumed, uint32_t n)
-{
-	unsigned shift = ring->flags & URING_SETUP_SQE128 ? 7 : 6;
-
-	for (uint32_t i = consumed; ring->claims && ring->sqes && i < n; i++) {
-		int64_t slot = slot_of(ring, head + i);
-
-		if (slot >= 0)
-			filter_done(ring,
-				    ((const struct uring_sqe *)(ring->sqes + ((uint64_t)slot << shift)))->user_data);
-	}
-}
-
 static void after_held(struct emit *emit, struct call *call, struct ring *ring)
 {
 	struct event_enter_return *event = emit_add(emit, EVENT_ENTER_RETURN, ring->number, sizeof(*event));
@@ -311,7 +327,8 @@ static void after_held(struct emit *emit, struct call *call, struct ring *ring)
 		delta = call->result > 0 ? (uint32_t)call->result : 0;
 	event->consumed = delta <= call->state[STATE_N] ? delta : (uint32_t)call->state[STATE_N];
 	if (event->consumed < call->state[STATE_N])
-		unclaim(ring, (uint32_t)call->state[STATE_HEAD], event->consumed, (uint32_t)call->state[STATE_N]);
+		leave_queued(ring, (uint32_t)call->state[STATE_HEAD] + event->consumed,
+			     (uint32_t)call->state[STATE_N] - event->consumed);
 	complete_sync(emit, ring);
 	if (!(event->sq_flags & URING_SQ_CQ_OVERFLOW)) {
 		ring->overflow_told = 0;

@@ -9,8 +9,7 @@
  * room in a bucket is counted there, and the bucket then says yes to every question. An answer may thus be wrong in
  * one direction only; the reader judges.
  *
- * Memory that is registered does not come and go with requests: it is kept as a few intervals, and only what changes
- * mappings asks for them.
+ * Memory that is registered does not come and go with requests: it is kept as a few intervals.
  */
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -32,6 +31,7 @@ enum {
 	FOLLOWS = 2, /* not the first of its request */
 	FIRST_TAG = 4,
 	HUGE = 1 << LEVELS,
+	REGISTERED = HUGE << 1,
 };
 
 struct claim {
@@ -74,7 +74,8 @@ static struct box {
 	uint64_t low, high;
 	const struct ring *ring; /* NULL: free */
 } boxes[BOXES];
-static bool any_registered, crowded; /* ever; by more rings than there are intervals */
+static uint32_t n_boxes; /* ever used */
+static bool crowded;     /* more rings than there are intervals */
 
 void filter_init(void)
 {
@@ -92,7 +93,8 @@ void filter_fork_child(void)
 {
 	filter_used = 0;
 	probes = 1;
-	any_registered = crowded = false;
+	n_boxes = 0;
+	crowded = false;
 	memset(boxes, 0, sizeof(boxes));
 	if (filter)
 		SYS3(SYS_madvise, filter, sizeof(*filter), MADV_DONTNEED);
@@ -420,11 +422,17 @@ static bool on_level(const struct question *question, unsigned level)
 	return false;
 }
 
-static bool ask(const struct question *question)
+static bool registered(uint64_t low, uint64_t high)
 {
-	uint32_t used = __atomic_load_n(&filter_used, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < n_boxes; i++)
+		if (boxes[i].low < high && low < boxes[i].high)
+			return true;
+	return crowded;
+}
 
-	if (!used || question->end <= question->low)
+static bool in_flight(const struct question *question, uint32_t used)
+{
+	if (question->end <= question->low)
 		return false;
 	for (unsigned level = 0; level < LEVELS; level++)
 		if (used & 1u << level && on_level(question, level))
@@ -435,15 +443,18 @@ static bool ask(const struct question *question)
 bool filter_hit(uint64_t address, uint64_t length)
 {
 	struct question question = { address, address + length, NULL };
+	uint32_t used = __atomic_load_n(&filter_used, __ATOMIC_RELAXED);
 
-	return ask(&question);
+	if (!used || !length)
+		return false;
+	return in_flight(&question, used) || (used & REGISTERED && registered(address, address + length));
 }
 
 bool filter_hit_since(uint64_t address, uint64_t length, uint32_t since)
 {
 	struct question question = { address, address + length, &since };
 
-	return ask(&question);
+	return in_flight(&question, __atomic_load_n(&filter_used, __ATOMIC_RELAXED));
 }
 
 /* ---- registered memory ---- */
@@ -481,6 +492,15 @@ static struct box *unused(const struct ring *ring)
 	return NULL;
 }
 
+static void count(const struct box *box)
+{
+	uint32_t n = (uint32_t)(box - boxes) + 1, now = __atomic_load_n(&n_boxes, __ATOMIC_RELAXED);
+
+	while (now < n && !__atomic_compare_exchange_n(&n_boxes, &now, n, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+	use(REGISTERED);
+}
+
 void filter_register(const struct ring *ring, uint64_t address, uint64_t length)
 {
 	uint64_t high = address + length;
@@ -493,12 +513,13 @@ void filter_register(const struct ring *ring, uint64_t address, uint64_t length)
 		if (fresh) {
 			fresh->low = address;
 			fresh->high = high;
-			any_registered = true;
+			count(fresh);
 			return;
 		}
 	}
 	if (!box) {
 		crowded = true;
+		use(REGISTERED);
 		return;
 	}
 	box->low = box->low < address ? box->low : address;
@@ -512,12 +533,4 @@ void filter_unregister(const struct ring *ring)
 			boxes[i].low = boxes[i].high = 0;
 			__atomic_store_n(&boxes[i].ring, NULL, __ATOMIC_RELEASE);
 		}
-}
-
-bool filter_registered(uint64_t address, uint64_t length)
-{
-	for (uint32_t i = 0; any_registered && i < BOXES; i++)
-		if (boxes[i].low < address + length && address < boxes[i].high)
-			return true;
-	return crowded;
 }

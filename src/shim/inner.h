@@ -76,7 +76,8 @@ struct ring {
 	uint64_t sq_bytes, cq_bytes, sqes_bytes;
 	struct ring_cursor *cursor;
 	struct ring_more *more;
-	uint32_t claims; /* requests of it were noted in the filter */
+	uint32_t claims;           /* requests of it were noted in the filter */
+	uint32_t left_first, left; /* entries that the last call left in the queue */
 	uint8_t cursor_ready, overflow_told, closed;
 	struct ring_pbuf pbufs[RING_PBUFS];
 };
@@ -125,6 +126,10 @@ size_t args_room(const struct uring_sqe *sqe);
 size_t args_write(const struct uring_sqe *sqe, uint8_t *to, size_t room, uint16_t *ret_count);
 /* Notes the memory that the entry uses until it completes, and tells of ranges that leave their allocation. */
 void args_claim(struct emit *emit, struct ring *ring, const struct uring_sqe *sqe, uint32_t position);
+
+/* The same for an entry that was left in the queue, of which everything will yet be read. Ends with
+ * filter_done(ring, key). */
+void args_claim_queued(struct ring *ring, const struct uring_sqe *sqe, uint64_t key);
 
 /* verify.c */
 void verify_submit(struct ring *ring, const struct uring_sqe *sqe);

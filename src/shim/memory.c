@@ -22,7 +22,7 @@ static struct attachment {
 } attachments[ATTACHMENTS];
 
 /* Completions that can be seen count before anything else. */
-static bool in_flight(struct emit *emit, uint64_t address, uint64_t length)
+static bool in_use(struct emit *emit, uint64_t address, uint64_t length)
 {
 	if (!filter_hit(address, length))
 		return false;
@@ -61,7 +61,7 @@ void memory_freed(uint64_t address, uint64_t length, uint64_t asked)
 
 	if (!filter_hit(address, length) || !emit_open(&emit))
 		return;
-	if (in_flight(&emit, address, length)) {
+	if (in_use(&emit, address, length)) {
 		emit.stack = stack_take(&emit, NULL);
 		event = tell(&emit, address, length, EVENT_FREE);
 		event->asked = asked;
@@ -77,7 +77,7 @@ bool memory_resizes(struct memory_resize *resize)
 
 	if (!filter_hit(resize->address, resize->length) || !emit_open(&emit))
 		return false;
-	seen = in_flight(&emit, resize->address, resize->length);
+	seen = in_use(&emit, resize->address, resize->length);
 	resize->since = __atomic_load_n(&shim_shared->seq, __ATOMIC_SEQ_CST);
 	resize->alloc_stack = allocate_stack(resize->address);
 	emit_close(&emit);
@@ -164,16 +164,6 @@ static uint64_t endangered(const struct call *call)
 	return 0;
 }
 
-static bool in_use(struct emit *emit, uint64_t address, uint64_t length)
-{
-	return length && (filter_registered(address, length) || in_flight(emit, address, length));
-}
-
-static bool may_be_in_use(uint64_t address, uint64_t length)
-{
-	return length && (filter_registered(address, length) || filter_hit(address, length));
-}
-
 void memory_before(struct call *call)
 {
 	uint64_t length = endangered(call), target = 0;
@@ -183,13 +173,13 @@ void memory_before(struct call *call)
 	call->state[STATE_LENGTH] = length;
 	if (call->number == SYS_mremap && call->args[3] & MREMAP_FIXED)
 		target = pages(call->args[2]);
-	if (!may_be_in_use(call->args[0], length) && !may_be_in_use(call->args[4], target))
+	if (!filter_hit(call->args[0], length) && !(target && filter_hit(call->args[4], target)))
 		return;
 	if (!emit_open(&emit))
 		return;
 	if (in_use(&emit, call->args[0], length))
 		call->state[STATE_SEEN] |= SEEN;
-	if (in_use(&emit, call->args[4], target))
+	if (target && in_use(&emit, call->args[4], target))
 		call->state[STATE_SEEN] |= SEEN_TARGET;
 	call->state[STATE_SINCE] = __atomic_load_n(&shim_shared->seq, __ATOMIC_SEQ_CST);
 	if (call->state[STATE_SEEN])

@@ -188,17 +188,17 @@ void filter_end(struct filter_claims *claims);
 void filter_done(struct ring *ring, uint64_t user_data);
 void filter_drop(struct ring *ring);
 
-/* Whether a request in flight uses some of it; one that was noted at this sequence number or later. */
+/* Whether a request in flight uses some of it, or it is registered; whether one does that was noted at this sequence
+ * number or later. */
 bool filter_hit(uint64_t address, uint64_t length);
 bool filter_hit_since(uint64_t address, uint64_t length, uint32_t since);
 
 /* Not zero when filter_hit() can say yes at all. */
 extern uint32_t filter_used;
 
-/* Memory registered with a ring, and whether some of it is. */
+/* Memory registered with a ring. */
 void filter_register(const struct ring *ring, uint64_t address, uint64_t length);
 void filter_unregister(const struct ring *ring);
-bool filter_registered(uint64_t address, uint64_t length);
 
 /* ---- shadow.c: the sizes that were asked for ---- */
 
