@@ -94,16 +94,16 @@ static void apply_success(struct step *step, const struct model_request *request
 
 	if (sqe->opcode == URING_OP_CLOSE) {
 		if (sqe->file_index)
-			slots_set(request->ring, sqe->file_index - 1, false, &unknown, -1);
+			register_slot(request->ring, sqe->file_index - 1, false, &unknown, -1);
 		else
 			fd_close_number(request->process, sqe->fd);
 	} else if ((request->op->traits & ABI_MAKES_FD) && sqe->file_index) {
 		uint32_t slot = sqe->file_index == URING_FILE_INDEX_ALLOC ? (uint32_t)result : sqe->file_index - 1;
 
-		slots_set(request->ring, slot, true, &unknown, -1);
+		register_slot(request->ring, slot, true, &unknown, -1);
 	} else if (sqe->opcode == URING_OP_FILES_UPDATE) {
 		for (int32_t i = 0; i < result && i < MODEL_SLOTS; i++)
-			slots_set(request->ring, (uint32_t)sqe->off + (uint32_t)i, true, &unknown, -1);
+			register_slot(request->ring, (uint32_t)sqe->off + (uint32_t)i, true, &unknown, -1);
 	}
 }
 

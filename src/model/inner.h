@@ -43,9 +43,9 @@ void model_give_bytes(struct model *model, void *memory, size_t n, size_t size);
 typedef int model_handler(struct step *step);
 
 /* processes.c */
-model_handler process_start, process_exec, process_fork, process_exit, process_credentials, thread_start, thread_exit;
+model_handler process_start, process_exec, process_fork, process_exit, process_credentials, process_thread_start, process_thread_exit;
 struct model_process *process_get(struct model *model, uint32_t pid); /* makes it; NULL when there is no room */
-struct model_thread *thread_get(struct model_process *process, uint32_t tid);
+struct model_thread *process_thread_get(struct model_process *process, uint32_t tid);
 void process_deinit(struct model *model, struct model_process *process);
 
 /* fds.c */
@@ -61,14 +61,14 @@ void ring_deinit(struct model *model, struct model_ring *ring);
 void ring_no_longer_entered(struct model *model, const struct model_ring *ring);
 
 /* register.c */
-model_handler ring_registered;
-void slots_set(struct model_ring *ring, uint32_t index, bool used, const struct model_object *object, int32_t fd);
+model_handler register_applied;
+void register_slot(struct model_ring *ring, uint32_t index, bool used, const struct model_object *object, int32_t fd);
 
 /* pbufs.c */
-model_handler buffers_added;
-struct model_group *group_new(struct model *model, struct model_ring *ring, uint16_t id);
-void group_drop(struct model *model, struct model_ring *ring, uint16_t id);
-void group_deinit(struct model *model, struct model_group *group);
+model_handler pbufs_added;
+struct model_group *pbuf_group_new(struct model *model, struct model_ring *ring, uint16_t id);
+void pbuf_group_drop(struct model *model, struct model_ring *ring, uint16_t id);
+void pbuf_group_deinit(struct model *model, struct model_group *group);
 void pbufs_completed(struct model *model, const struct model_request *request, const struct uring_cqe *cqe);
 
 /* calls.c */
@@ -109,4 +109,4 @@ void arguments_give(struct model *model, struct model_request *request);
 void arguments_give_consumed(struct model *model, struct model_request *request);
 
 /* release.c */
-model_handler memory_released;
+model_handler release_told;

@@ -107,14 +107,14 @@ static const struct {
 	[EVENT_EXEC] = { process_exec, sizeof(struct event_process), NEEDS_PROCESS },
 	[EVENT_FORK] = { process_fork, sizeof(struct event_process), NEEDS_PROCESS },
 	[EVENT_PROCESS_EXIT] = { process_exit, sizeof(struct event_exit), NEEDS_PROCESS },
-	[EVENT_THREAD_START] = { thread_start, sizeof(struct event_thread), NEEDS_PROCESS },
-	[EVENT_THREAD_EXIT] = { thread_exit, sizeof(struct event), NEEDS_PROCESS },
+	[EVENT_THREAD_START] = { process_thread_start, sizeof(struct event_thread), NEEDS_PROCESS },
+	[EVENT_THREAD_EXIT] = { process_thread_exit, sizeof(struct event), NEEDS_PROCESS },
 	[EVENT_CREDENTIALS] = { process_credentials, sizeof(struct event_credentials), NEEDS_PROCESS },
 	[EVENT_RING_SETUP] = { ring_setup, sizeof(struct event_setup), NEEDS_PROCESS },
 	[EVENT_RING_UNMAPPED] = { ring_unmapped, sizeof(struct event_ring_state), NEEDS_PROCESS | NEEDS_RING },
 	[EVENT_RING_CLOSED] = { ring_closed, sizeof(struct event_ring_state), NEEDS_PROCESS | NEEDS_RING },
 	[EVENT_RING_RESIZED] = { ring_resized, sizeof(struct event_setup), NEEDS_PROCESS | NEEDS_RING },
-	[EVENT_REGISTER] = { ring_registered, sizeof(struct event_register), NEEDS_PROCESS | NEEDS_RING },
+	[EVENT_REGISTER] = { register_applied, sizeof(struct event_register), NEEDS_PROCESS | NEEDS_RING },
 	[EVENT_FD] = { fd_described, sizeof(struct event_fd), NEEDS_PROCESS },
 	[EVENT_FD_CLOSE] = { fd_closed, sizeof(struct event_fd), NEEDS_PROCESS },
 	[EVENT_FD_DUP] = { fd_dup, sizeof(struct event_fd_dup), NEEDS_PROCESS },
@@ -125,9 +125,9 @@ static const struct {
 	[EVENT_COMPLETE] = { completion_seen, sizeof(struct event_complete), NEEDS_PROCESS | NEEDS_RING },
 	[EVENT_OVERFLOW] = { ring_overflow, sizeof(struct event_ring_state), NEEDS_PROCESS | NEEDS_RING },
 	[EVENT_CQ_LOST] = { ring_lost, sizeof(struct event_lost), NEEDS_PROCESS | NEEDS_RING },
-	[EVENT_BUFFERS_ADDED] = { buffers_added, sizeof(struct event_buffers), NEEDS_PROCESS | NEEDS_RING },
+	[EVENT_BUFFERS_ADDED] = { pbufs_added, sizeof(struct event_buffers), NEEDS_PROCESS | NEEDS_RING },
 	[EVENT_BOUNDS] = { call_bounds, sizeof(struct event_bounds), NEEDS_PROCESS },
-	[EVENT_RELEASE] = { memory_released, sizeof(struct event_release), NEEDS_PROCESS },
+	[EVENT_RELEASE] = { release_told, sizeof(struct event_release), NEEDS_PROCESS },
 	[EVENT_TICK] = { tick, sizeof(struct event), 0 },
 	[EVENT_LOST] = { events_lost, sizeof(struct event_lost), 0 },
 	[EVENT_CHECKSUM] = { checksum, sizeof(struct event_checksum), NEEDS_PROCESS | NEEDS_RING },
@@ -155,7 +155,7 @@ static int find_process(struct step *step)
 	if (step->process->exited && event->kind != EVENT_PROCESS_START && event->kind != EVENT_FORK)
 		return -EBADMSG;
 	note_failed_exec(step->process, event);
-	step->thread = step->process->exited ? NULL : thread_get(step->process, event->tid);
+	step->thread = step->process->exited ? NULL : process_thread_get(step->process, event->tid);
 	return 0;
 }
 

@@ -27,25 +27,25 @@ static void set(uint64_t *bits, uint16_t id, bool value)
 	bits[id / 64] = value ? bits[id / 64] | mask : bits[id / 64] & ~mask;
 }
 
-void group_deinit(struct model *model, struct model_group *group)
+void pbuf_group_deinit(struct model *model, struct model_group *group)
 {
 	model_give_bytes(model, group->owned, 3 * WORDS, sizeof(uint64_t));
 	free(group);
 }
 
-void group_drop(struct model *model, struct model_ring *ring, uint16_t id)
+void pbuf_group_drop(struct model *model, struct model_ring *ring, uint16_t id)
 {
 	struct model_group *group = map_remove(&ring->groups, id);
 
 	if (group)
-		group_deinit(model, group);
+		pbuf_group_deinit(model, group);
 }
 
-struct model_group *group_new(struct model *model, struct model_ring *ring, uint16_t id)
+struct model_group *pbuf_group_new(struct model *model, struct model_ring *ring, uint16_t id)
 {
 	struct model_group *group;
 
-	group_drop(model, ring, id);
+	pbuf_group_drop(model, ring, id);
 	if (ring->groups.n_used >= MODEL_GROUPS)
 		return NULL;
 	group = calloc(1, sizeof(*group));
@@ -55,7 +55,7 @@ struct model_group *group_new(struct model *model, struct model_ring *ring, uint
 	group->known = true;
 	group->owned = model_take_bytes(model, 3 * WORDS, sizeof(uint64_t));
 	if (!group->owned || map_put(&ring->groups, id, group) < 0) {
-		group_deinit(model, group);
+		pbuf_group_deinit(model, group);
 		return NULL;
 	}
 	group->seen = group->owned + WORDS;
@@ -79,7 +79,7 @@ static void add_one(struct model_group *group, uint16_t id)
 	set(group->seen, id, true);
 }
 
-int buffers_added(struct step *step)
+int pbufs_added(struct step *step)
 {
 	const struct event_buffers *event = (const struct event_buffers *)step->event;
 	const struct uring_buf *list = (const struct uring_buf *)(event + 1);
@@ -115,7 +115,7 @@ static void provided(struct model *model, const struct model_request *request, i
 	if (result < 0)
 		return;
 	if (!group && sqe->opcode == URING_OP_PROVIDE_BUFFERS)
-		group = group_new(model, request->ring, sqe->buf_group);
+		group = pbuf_group_new(model, request->ring, sqe->buf_group);
 	if (!group)
 		return;
 	if (sqe->opcode == URING_OP_REMOVE_BUFFERS) {

@@ -30,7 +30,7 @@ struct model_thread *model_thread_get(struct model_process *process, uint32_t ti
 	return map_get(&process->threads, tid);
 }
 
-struct model_thread *thread_get(struct model_process *process, uint32_t tid)
+struct model_thread *process_thread_get(struct model_process *process, uint32_t tid)
 {
 	struct model_thread *thread = model_thread_get(process, tid);
 
@@ -124,7 +124,7 @@ static void begin_anew(struct step *step, struct model_process *process)
 	process->n_children = 0;
 	process->forked = false;
 	if (step->process == process)
-		step->thread = thread_get(process, step->event->tid);
+		step->thread = process_thread_get(process, step->event->tid);
 }
 
 int process_start(struct step *step)
@@ -208,7 +208,7 @@ int process_credentials(struct step *step)
 	return 0;
 }
 
-int thread_start(struct step *step)
+int process_thread_start(struct step *step)
 {
 	const struct event_thread *event = (const struct event_thread *)step->event;
 
@@ -219,7 +219,7 @@ int thread_start(struct step *step)
 	return 0;
 }
 
-int thread_exit(struct step *step)
+int process_thread_exit(struct step *step)
 {
 	struct model_thread *thread = step->thread;
 

@@ -131,7 +131,7 @@ static int clone_buffers(struct argument *argument)
 
 /* ---- files ---- */
 
-void slots_set(struct model_ring *ring, uint32_t index, bool used, const struct model_object *object, int32_t fd)
+void register_slot(struct model_ring *ring, uint32_t index, bool used, const struct model_object *object, int32_t fd)
 {
 	if (index < ring->n_slots)
 		ring->slots[index] = (struct model_slot){ .used = used, .object = *object, .fd = fd };
@@ -165,7 +165,7 @@ static void set_files(struct argument *argument, uint32_t offset, uint32_t n, si
 		int32_t fd;
 
 		if (skip + (i + UINT64_C(1)) * sizeof(fd) > argument->length) {
-			slots_set(step->ring, offset + i, true, &object, -1); /* not shown: taken to be used */
+			register_slot(step->ring, offset + i, true, &object, -1); /* not shown: taken to be used */
 			continue;
 		}
 		memcpy(&fd, argument->bytes + skip + i * sizeof(fd), sizeof(fd));
@@ -174,7 +174,7 @@ static void set_files(struct argument *argument, uint32_t offset, uint32_t n, si
 		known = model_fd_get(step->process, fd);
 		if (known && known->open)
 			object = known->object;
-		slots_set(step->ring, offset + i, fd >= 0, &object, fd);
+		register_slot(step->ring, offset + i, fd >= 0, &object, fd);
 	}
 }
 
@@ -254,7 +254,7 @@ static int register_pbuf_ring(struct argument *argument)
 
 	if (!head_of(argument, &reg, sizeof(reg)))
 		return -EBADMSG;
-	group = group_new(argument->step->model, argument->step->ring, reg.bgid);
+	group = pbuf_group_new(argument->step->model, argument->step->ring, reg.bgid);
 	if (!group)
 		return -ENOMEM;
 	group->is_ring = true;
@@ -270,7 +270,7 @@ static int unregister_pbuf_ring(struct argument *argument)
 
 	if (!head_of(argument, &reg, sizeof(reg)))
 		return -EBADMSG;
-	group_drop(argument->step->model, argument->step->ring, reg.bgid);
+	pbuf_group_drop(argument->step->model, argument->step->ring, reg.bgid);
 	return 0;
 }
 
@@ -314,7 +314,7 @@ static bool counts(const struct event_register *event, uint32_t opcode)
 	return event->phase == 0 && event->result >= 0;
 }
 
-int ring_registered(struct step *step)
+int register_applied(struct step *step)
 {
 	const struct event_register *event = (const struct event_register *)step->event;
 	uint32_t opcode = event->opcode & ~URING_REG_USE_REGISTERED_RING;

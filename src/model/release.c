@@ -8,11 +8,13 @@ static bool mark_released(void *context, struct model_range *range)
 	return true;
 }
 
-/* Freed heap memory stays mapped, and registered pages with it: only what changes the mapping makes a registration stale. */
-static bool changes_mapping(uint32_t how)
+/*
+ * A registration holds pages. What changes the mapping leaves it with others than the program sees; what frees the memory leaves it with pages
+ * that somebody else is given. Stacks come back by themselves.
+ */
+static bool makes_stale(uint32_t how)
 {
-	return how == EVENT_MUNMAP || how == EVENT_MREMAP || how == EVENT_MMAP_FIXED || how == EVENT_MADVISE ||
-	       how == EVENT_SHMDT;
+	return how != EVENT_FRAME && how != EVENT_THREAD_STACK;
 }
 
 static bool shares_bytes(const struct model_buffer *buffer, const struct event_release *event)
@@ -37,13 +39,13 @@ static void mark_stale(struct model_ring *ring, const struct event_release *even
 	}
 }
 
-int memory_released(struct step *step)
+int release_told(struct step *step)
 {
 	const struct event_release *event = (const struct event_release *)step->event;
 
 	model_tell(step, MOMENT_RELEASE, NULL);
 	model_overlaps(step->process, event->address, event->length, mark_released, NULL);
-	if (!changes_mapping(event->how))
+	if (!makes_stale(event->how))
 		return 0;
 	MAP_FOR_EACH(&step->model->rings, entry)
 	{

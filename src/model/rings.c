@@ -161,7 +161,7 @@ void ring_deinit(struct model *model, struct model_ring *ring)
 {
 	MAP_FOR_EACH(&ring->groups, entry)
 	{
-		group_deinit(model, entry->value);
+		pbuf_group_deinit(model, entry->value);
 	}
 	map_deinit(&ring->groups);
 	map_deinit(&ring->by_user_data);

@@ -105,7 +105,7 @@ struct stacks *stacks_free(struct stacks *stacks)
 	map_deinit(&stacks->taken);
 	map_deinit(&stacks->unwound);
 	map_deinit(&stacks->processes);
-	names_deinit(&stacks->names);
+	symbolize_names_deinit(&stacks->names);
 	free(stacks);
 	return NULL;
 }
@@ -235,7 +235,7 @@ static struct unwound *unwound_get(struct stacks *stacks, struct modules *module
 	u->plain.n_frames = n;
 	memcpy(u->plain.frames, frames, n * sizeof *frames);
 	for (size_t i = 0; i < n; i++)
-		u->plain.frames[i].module = names_keep(&stacks->names, frames[i].module) ?: "?";
+		u->plain.frames[i].module = symbolize_names_keep(&stacks->names, frames[i].module) ?: "?";
 	if (map_put(&stacks->unwound, hash, u) < 0)
 		return free(u), NULL;
 	u->modules = modules_ref(modules);

@@ -25,7 +25,7 @@ static uint64_t hash_text(const char *text)
 	return hash;
 }
 
-const char *names_keep(struct names *names, const char *text)
+const char *symbolize_names_keep(struct names *names, const char *text)
 {
 	uint64_t hash;
 	struct name *first, *name;
@@ -49,7 +49,7 @@ const char *names_keep(struct names *names, const char *text)
 	return name->text;
 }
 
-void names_deinit(struct names *names)
+void symbolize_names_deinit(struct names *names)
 {
 	MAP_FOR_EACH(&names->by_hash, entry)
 	for (struct name *name = entry->value, *next; name; name = next) {
@@ -70,7 +70,7 @@ static const char *keep_name(struct names *names, const char *mangled)
 {
 	CLEANUP(cleanup_free) char *plain = mangled ? demangle(mangled) : NULL;
 
-	return names_keep(names, plain ? plain : mangled);
+	return symbolize_names_keep(names, plain ? plain : mangled);
 }
 
 static const char *die_name(Dwarf_Die *die)
@@ -96,7 +96,7 @@ static const char *call_file(struct walk *walk, Dwarf_Die *die)
 
 	if (dwarf_getsrcfiles(walk->unit, &files, &n_files) != 0 || index >= n_files)
 		return NULL;
-	return names_keep(walk->names, dwarf_filesrc(files, index, NULL, NULL));
+	return symbolize_names_keep(walk->names, dwarf_filesrc(files, index, NULL, NULL));
 }
 
 static bool is_function(Dwarf_Die *die)
@@ -153,7 +153,7 @@ static void add_line(struct walk *walk, Dwfl_Module *opened, uint64_t pc)
 	Dwfl_Line *line = dwfl_module_getsrc(opened, pc);
 	const char *file = line ? dwfl_lineinfo(line, NULL, &frame->line, &frame->column, NULL, NULL) : NULL;
 
-	frame->file = names_keep(walk->names, file);
+	frame->file = symbolize_names_keep(walk->names, file);
 }
 
 static void add_frame(struct walk *walk, struct modules *modules, const struct stack_frame *plain)

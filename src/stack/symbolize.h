@@ -11,8 +11,8 @@ struct names {
 };
 
 /* The kept copy; NULL for NULL and when out of memory. */
-const char *names_keep(struct names *names, const char *text);
-void names_deinit(struct names *names);
+const char *symbolize_names_keep(struct names *names, const char *text);
+void symbolize_names_deinit(struct names *names);
 
 /* A new stack with names, lines and inlined frames, to be freed; NULL when out of memory. */
 struct stack *symbolize(struct modules *modules, const struct stack *plain, struct names *names);
