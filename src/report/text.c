@@ -34,13 +34,13 @@ static void put_all(FILE *f, const char *text)
 
 static void put_wrapped(FILE *f, const char *text, int indent)
 {
-	int column = WIDTH;
+	int column = 0; /* nothing written yet */
 
 	while (*(text += strspn(text, " \n"))) {
 		size_t word = strcspn(text, " \n");
 
-		if (column + 1 + (int)word > WIDTH)
-			column = fprintf(f, "%s%*s", column == WIDTH ? "" : "\n", indent, "");
+		if (!column || column + 1 + (int)word > WIDTH)
+			column = fprintf(f, "%s%*s", column ? "\n" : "", indent, "") - !!column;
 		else
 			column += fprintf(f, " ");
 		put(f, text, word);
