@@ -46,8 +46,7 @@ class Watched:
         self.out = open(os.path.join(self.folder, "out"), "w+b")
         self.err = open(os.path.join(self.folder, "err"), "w+b")
         self.process = subprocess.Popen(circlip.command(command, self.log, ["--fail-on", "warning", *options]), stdin=subprocess.DEVNULL,
-                                        stdout=self.out, stderr=self.err, env=env, cwd=cwd, start_new_session=True,
-                                        preexec_fn=self.count.enter if self.count else None)
+                                        stdout=self.out, stderr=self.err, env=env, cwd=cwd, start_new_session=True)
 
     def finish(self, timeout=180):
         """The circlip.Run, and the kernel's (requests, dropped) or None."""

@@ -15,8 +15,8 @@ class Unavailable(Exception):
 
 class Count:
     """
-    A trace instance of its own, so that nobody else's tracing is touched. `enter()` belongs between fork and exec of what is to be counted;
-    processes and threads that it starts are followed.
+    A trace instance of its own, so that nobody else's tracing is touched. Counted are the processes that this one starts from now on, and
+    those that they start.
     """
 
     def __init__(self):
@@ -31,7 +31,8 @@ class Count:
         try:
             self._set("options/event-fork", "1")
             self._set("buffer_size_kb", str(BUFFER_KB))
-            self._set("set_event_pid", str(os.getpid()))  # replaced by enter(); an empty list would mean everybody
+            # Before the events, and never written again: opening the list for writing empties it, and an empty list means everybody.
+            self._set("set_event_pid", str(os.getpid()))
             for event in EVENTS:
                 self._set(f"events/io_uring/{event}/enable", "1")
         except OSError as error:
@@ -41,9 +42,6 @@ class Count:
     def _set(self, name, value):
         with open(os.path.join(self.path, name), "w", encoding="ascii") as f:
             f.write(value)
-
-    def enter(self):
-        self._set("set_event_pid", str(os.getpid()))
 
     def result(self):
         """(requests, dropped)"""
