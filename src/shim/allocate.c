@@ -8,7 +8,9 @@
 #include <sys/syscall.h>
 
 #include "shim/inner.h"
+#include "shim/shadow.h"
 
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
 enum { EARLY_BYTES = 16384, STACKS = 65536 };
@@ -106,45 +108,51 @@ uint32_t allocate_stack(uint64_t block)
 
 static void note(void *block, size_t bytes)
 {
-	shadow_put(block, bytes);
+	shadow_put((uint64_t)block, bytes);
 	if (UNLIKELY(watching & WATCH_STACKS))
 		note_stack((uint64_t)block);
 }
 
 static void *noted(void *block, size_t bytes)
 {
-	if (watching && block)
+	if (LIKELY(watching && block))
 		note(block, bytes);
 	return block;
 }
 
+static uint64_t length_of(void *block, bool known, uint64_t asked)
+{
+	return known ? asked : real.usable ? real.usable(block) : 1;
+}
+
 static void forget(void *block)
 {
-	size_t asked = 0, length;
-	bool known = shadow_take(block, &asked);
+	uint64_t asked = 0, length;
+	bool known = shadow_take((uint64_t)block, &asked);
 
-	if (!__atomic_load_n(&filter_used, __ATOMIC_RELAXED))
+	if (!filter_in_use())
 		return;
-	length = known ? asked : real.usable ? real.usable(block) : 1;
-	memory_freed((uint64_t)block, length, asked);
+	length = length_of(block, known, asked);
+	if (UNLIKELY(filter_may_hit((uint64_t)block, length)))
+		memory_freed((uint64_t)block, length, asked);
 }
 
 /* ---- the symbols ---- */
 
 SHIM_EXPORT void *malloc(size_t bytes)
 {
-	if (UNLIKELY(!ready()))
-		return early_block(bytes);
-	return noted(real.malloc(bytes), bytes);
+	if (LIKELY(watching))
+		return noted(real.malloc(bytes), bytes);
+	return ready() ? real.malloc(bytes) : early_block(bytes);
 }
 
 SHIM_EXPORT void free(void *block)
 {
-	if (UNLIKELY(is_early(block)) || !block)
+	if (UNLIKELY(!block || is_early(block)))
 		return;
-	if (watching)
+	if (LIKELY(watching))
 		forget(block);
-	if (UNLIKELY(!ready()))
+	else if (!ready())
 		return;
 	real.free(block);
 }
@@ -171,20 +179,20 @@ static void *leave_early(void *block, size_t bytes)
 /* The block is forgotten before the call, after which another thread may have its place. */
 static void *watched_realloc(void *block, size_t bytes)
 {
-	size_t asked = 0;
-	bool known = shadow_take(block, &asked), seen = false;
+	uint64_t asked = 0;
+	bool known = shadow_take((uint64_t)block, &asked), seen = false;
 	struct memory_resize resize = { .address = (uint64_t)block, .asked = asked };
 	void *moved;
 
-	if (UNLIKELY(__atomic_load_n(&filter_used, __ATOMIC_RELAXED))) {
-		resize.length = known ? asked : real.usable ? real.usable(block) : 1;
+	if (UNLIKELY(filter_in_use())) {
+		resize.length = length_of(block, known, asked);
 		seen = memory_resizes(&resize);
 	}
 	moved = real.realloc(block, bytes);
 	if (moved)
 		note(moved, bytes);
 	else if (bytes && known)
-		shadow_put(block, asked);
+		shadow_put((uint64_t)block, asked);
 	if (UNLIKELY(seen) && (moved || !bytes))
 		memory_resized(&resize, (uint64_t)moved, bytes);
 	return moved;
@@ -230,13 +238,15 @@ SHIM_EXPORT void *memalign(size_t alignment, size_t bytes)
 size_t malloc_usable_size(void *block);
 SHIM_EXPORT size_t malloc_usable_size(void *block)
 {
-	size_t usable, asked;
+	const uint8_t *at;
+	size_t usable;
 
 	if (UNLIKELY(!ready()) || !real.usable || is_early(block))
 		return 0;
 	usable = real.usable(block);
-	if (watching && block && shadow_get(block, &asked) && usable > asked)
-		shadow_put(block, usable);
+	at = watching ? shadow_at((uint64_t)block) : NULL;
+	if (at && usable > shadow_size(at))
+		shadow_put((uint64_t)block, usable);
 	return usable;
 }
 
@@ -249,9 +259,9 @@ static void sanitizer_malloc(const volatile void *block, size_t bytes)
 
 static void sanitizer_free(const volatile void *block)
 {
-	size_t asked = 0;
+	uint64_t asked = 0;
 
-	if (block && shadow_take((const void *)block, &asked))
+	if (shadow_take((uint64_t)block, &asked))
 		memory_freed((uint64_t)block, asked, asked);
 }
 

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include "shim/inner.h"
+#include "shim/shadow.h"
 
 enum { MOST_VECTORS = 1024, MAX_IOVECS = 64, MAX_PATH = 256, MAX_NAME = 128, MAX_OTHER = 256 };
 

@@ -31,7 +31,6 @@ enum {
 	FOLLOWS = 2, /* not the first of its request */
 	FIRST_TAG = 4,
 	HUGE = 1 << LEVELS,
-	REGISTERED = HUGE << 1,
 };
 
 struct claim {
@@ -59,7 +58,7 @@ struct filter {
 static const struct {
 	uint8_t shift, bits;
 	uint16_t start;
-} levels[LEVELS] = { { 12, 12, 0 }, { 16, 10, BUCKETS }, { 21, 8, BUCKETS + BUCKETS / 4 } };
+} levels[LEVELS] = { { 12, 12, 0 }, { 16, 10, BUCKETS }, { 21, 8, BUCKETS + BUCKETS / 4 } }; /* as in shim.h */
 
 static const uint64_t address_mask = (UINT64_C(1) << 48) - 1;
 static const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15);
@@ -68,6 +67,8 @@ static struct filter *filter;
 static uint32_t probes = 1; /* sets that a search must look at */
 
 uint32_t filter_used;
+const uint8_t *filter_marks;
+uint64_t filter_registered_low = UINT64_MAX, filter_registered_high;
 
 /* What is registered with a ring. */
 static struct box {
@@ -86,6 +87,7 @@ void filter_init(void)
 		return;
 	SYS3(SYS_madvise, at, sizeof(struct filter), MADV_NOHUGEPAGE);
 	filter = (struct filter *)at;
+	filter_marks = filter->marks;
 }
 
 /* The requests in flight are the parent's, and so is the memory that they use. */
@@ -95,6 +97,8 @@ void filter_fork_child(void)
 	probes = 1;
 	n_boxes = 0;
 	crowded = false;
+	filter_registered_low = UINT64_MAX;
+	filter_registered_high = 0;
 	memset(boxes, 0, sizeof(boxes));
 	if (filter)
 		SYS3(SYS_madvise, filter, sizeof(*filter), MADV_DONTNEED);
@@ -430,6 +434,19 @@ static bool registered(uint64_t low, uint64_t high)
 	return crowded;
 }
 
+/* The bit is cleared as a mark is. */
+static bool in_huge(const struct question *question)
+{
+	if (in_bucket(question, &filter->huge))
+		return true;
+	if (empty(&filter->huge)) {
+		__atomic_fetch_and(&filter_used, ~(uint32_t)HUGE, __ATOMIC_SEQ_CST);
+		if (!empty(&filter->huge))
+			use(HUGE);
+	}
+	return false;
+}
+
 static bool in_flight(const struct question *question, uint32_t used)
 {
 	if (question->end <= question->low)
@@ -437,7 +454,7 @@ static bool in_flight(const struct question *question, uint32_t used)
 	for (unsigned level = 0; level < LEVELS; level++)
 		if (used & 1u << level && on_level(question, level))
 			return true;
-	return used & HUGE && in_bucket(question, &filter->huge);
+	return used & HUGE && in_huge(question);
 }
 
 bool filter_hit(uint64_t address, uint64_t length)
@@ -445,9 +462,11 @@ bool filter_hit(uint64_t address, uint64_t length)
 	struct question question = { address, address + length, NULL };
 	uint32_t used = __atomic_load_n(&filter_used, __ATOMIC_RELAXED);
 
-	if (!used || !length)
+	if (!length)
 		return false;
-	return in_flight(&question, used) || (used & REGISTERED && registered(address, address + length));
+	return in_flight(&question, used) ||
+	       (address < filter_registered_high && address + length > filter_registered_low &&
+		registered(address, address + length));
 }
 
 bool filter_hit_since(uint64_t address, uint64_t length, uint32_t since)
@@ -462,6 +481,19 @@ bool filter_hit_since(uint64_t address, uint64_t length, uint32_t since)
 static bool touches(const struct box *box, uint64_t low, uint64_t high)
 {
 	return box->low <= high && low <= box->high;
+}
+
+/* What all intervals lie in. */
+static void sum_up(void)
+{
+	uint64_t low = UINT64_MAX, high = 0;
+
+	for (uint32_t i = 0; i < n_boxes; i++) {
+		low = boxes[i].high && boxes[i].low < low ? boxes[i].low : low;
+		high = boxes[i].high > high ? boxes[i].high : high;
+	}
+	filter_registered_low = crowded ? 0 : low;
+	filter_registered_high = crowded ? UINT64_MAX : high;
 }
 
 static uint64_t gap(const struct box *box, uint64_t low, uint64_t high)
@@ -498,7 +530,6 @@ static void count(const struct box *box)
 
 	while (now < n && !__atomic_compare_exchange_n(&n_boxes, &now, n, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		;
-	use(REGISTERED);
 }
 
 void filter_register(const struct ring *ring, uint64_t address, uint64_t length)
@@ -514,16 +545,18 @@ void filter_register(const struct ring *ring, uint64_t address, uint64_t length)
 			fresh->low = address;
 			fresh->high = high;
 			count(fresh);
+			sum_up();
 			return;
 		}
 	}
 	if (!box) {
 		crowded = true;
-		use(REGISTERED);
+		sum_up();
 		return;
 	}
 	box->low = box->low < address ? box->low : address;
 	box->high = box->high > high ? box->high : high;
+	sum_up();
 }
 
 void filter_unregister(const struct ring *ring)
@@ -533,4 +566,5 @@ void filter_unregister(const struct ring *ring)
 			boxes[i].low = boxes[i].high = 0;
 			__atomic_store_n(&boxes[i].ring, NULL, __ATOMIC_RELEASE);
 		}
+	sum_up();
 }

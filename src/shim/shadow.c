@@ -1,42 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The sizes that the program asked for: one byte per 16 bytes of address space, in chunks mapped when needed. The byte
- * of a block's first 16 bytes starts a number, and bytes of 128 and more behind it, inside the block, go on with it. So
- * a block is forgotten by clearing one byte, and found from anywhere inside by walking back to the last byte that
- * starts one. The allocator's own data is never looked at.
- */
+/* The sizes that the program asked for: mapping their bytes, and finding a block from inside it. */
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "shim/inner.h"
+#include "shim/shadow.h"
 
 enum {
-	GRANULE_BITS = 4,
-	CHUNK_BITS = 26, /* of address space per chunk */
-	CHUNK_BYTES = 1 << (CHUNK_BITS - GRANULE_BITS),
-	PAGE_BYTES = 256, /* for one page of 4 KiB */
-	PAGES = CHUNK_BYTES / PAGE_BYTES,
-	CHUNKS = 1 << (47 - CHUNK_BITS),
-	PLAIN = 16, /* sizes up to here are one byte: size + 1 */
-	MORE = 128,
+	CHUNKS = 1 << (47 - SHADOW_CHUNK_BITS),
 	MAX_DIGITS = 5,
 	PAGES_TRIED = 64,
 	CACHED = 4,
 };
 
-struct chunk {
-	uint8_t bytes[CHUNK_BYTES];
-	uint8_t pages[PAGES]; /* 1: a block started there once */
-};
-
-static struct chunk **chunks; /* NULL: sizes are not kept */
+struct shadow_chunk **shadow_chunks;
 
 /* What was found last. Checked against the bytes before it is used again, so it may be stale. */
 static __thread __attribute__((tls_model("initial-exec"))) struct found {
 	uint64_t base, asked;
 } cache[CACHED];
 
-static uint64_t largest; /* size ever put: nothing that starts farther away can cover an address */
+static uint64_t largest =
+	128 << SHADOW_GRANULE_BITS; /* size ever put, or more: nothing that starts farther away covers an address */
 
 static void *map(size_t bytes)
 {
@@ -50,104 +35,63 @@ static void *map(size_t bytes)
 
 bool shadow_init(void)
 {
-	chunks = map(CHUNKS * sizeof(struct chunk *));
-	return chunks != NULL;
+	shadow_chunks = map(CHUNKS * sizeof(struct shadow_chunk *));
+	return shadow_chunks != NULL;
 }
 
-static struct chunk *chunk_at(uint64_t address)
+static struct shadow_chunk *chunk_make(uint64_t address)
 {
-	return chunks && address >> 47 == 0 ? __atomic_load_n(&chunks[address >> CHUNK_BITS], __ATOMIC_ACQUIRE) : NULL;
-}
+	struct shadow_chunk *made = map(sizeof(struct shadow_chunk)), *other = NULL;
 
-static struct chunk *chunk_make(uint64_t address)
-{
-	struct chunk *made, *other = NULL;
-
-	if (!chunks || address >> 47)
-		return NULL;
-	made = map(sizeof(struct chunk));
-	if (!made || __atomic_compare_exchange_n(&chunks[address >> CHUNK_BITS], &other, made, false, __ATOMIC_ACQ_REL,
-						 __ATOMIC_ACQUIRE))
+	if (!made || __atomic_compare_exchange_n(&shadow_chunks[address >> SHADOW_CHUNK_BITS], &other, made, false,
+						 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return made;
-	SYS2(SYS_munmap, made, sizeof(struct chunk));
+	SYS2(SYS_munmap, made, sizeof(*made));
 	return other;
 }
 
-static uint32_t index_of(uint64_t address)
+uint64_t shadow_decode(const uint8_t *at)
 {
-	return (uint32_t)(address >> GRANULE_BITS) & (CHUNK_BYTES - 1);
-}
-
-static bool starts(uint8_t byte)
-{
-	return byte && byte < MORE;
-}
-
-static uint64_t decode(const uint8_t *at)
-{
+	unsigned digits = (at[0] - (unsigned)SHADOW_ONE_DIGIT) / 16 + 1;
 	uint64_t granules = 0;
-	unsigned digits;
 
-	if (at[0] <= PLAIN + 1)
-		return at[0] - 1u;
-	digits = (at[0] - (PLAIN + 2u)) / 16 + 1;
 	for (unsigned i = 0; i < digits; i++)
-		granules |= (uint64_t)(at[1 + i] & (MORE - 1)) << 7 * i;
-	return (granules << GRANULE_BITS | ((at[0] - (PLAIN + 2u)) & 15)) + 1;
+		granules |= (uint64_t)(at[1 + i] & (SHADOW_MORE - 1)) << 7 * i;
+	return (granules << SHADOW_GRANULE_BITS | ((at[0] - (unsigned)SHADOW_ONE_DIGIT) & 15)) + 1;
 }
 
 /* A number of n digits has at least n granules behind its first. */
 static void encode(uint8_t *at, uint64_t asked)
 {
-	uint64_t granules = (asked - 1) >> GRANULE_BITS;
+	uint64_t granules = (asked - 1) >> SHADOW_GRANULE_BITS;
 	unsigned digits = 0;
 
 	do {
-		at[1 + digits++] = (uint8_t)(MORE | (granules & (MORE - 1)));
+		at[1 + digits++] = (uint8_t)(SHADOW_MORE | (granules & (SHADOW_MORE - 1)));
 		granules >>= 7;
 	} while (granules);
-	at[0] = (uint8_t)(PLAIN + 2 + 16 * (digits - 1) + ((asked - 1) & 15));
+	at[0] = (uint8_t)(SHADOW_ONE_DIGIT + 16 * (digits - 1) + ((asked - 1) & 15));
 	if (asked > __atomic_load_n(&largest, __ATOMIC_RELAXED))
 		__atomic_store_n(&largest, asked, __ATOMIC_RELAXED);
 }
 
-void shadow_put(const void *block, size_t asked)
+void shadow_put_slowly(uint64_t address, uint64_t asked)
 {
-	uint64_t address = (uint64_t)block;
-	struct chunk *chunk = chunk_at(address);
-	uint32_t index = index_of(address);
+	uint32_t index = shadow_index(address);
+	struct shadow_chunk *chunk;
 
+	if (!shadow_chunks || address >> 47 || address & 15)
+		return;
+	chunk = shadow_chunk(address);
 	if (!chunk)
 		chunk = chunk_make(address);
-	if (!chunk || address & 15)
+	if (!chunk || asked >> (7 * MAX_DIGITS + SHADOW_GRANULE_BITS) || index + MAX_DIGITS >= SHADOW_CHUNK_BYTES)
 		return;
-	if (asked <= PLAIN)
-		chunk->bytes[index] = (uint8_t)(asked + 1);
-	else if (asked >> (7 * MAX_DIGITS + GRANULE_BITS) || index + MAX_DIGITS >= CHUNK_BYTES)
-		return;
-	else
+	if (asked > SHADOW_PLAIN)
 		encode(&chunk->bytes[index], asked);
-	if (!chunk->pages[index / PAGE_BYTES])
-		chunk->pages[index / PAGE_BYTES] = 1;
-}
-
-bool shadow_get(const void *block, size_t *ret_asked)
-{
-	uint64_t address = (uint64_t)block;
-	const struct chunk *chunk = chunk_at(address);
-
-	if (!chunk || address & 15 || !starts(chunk->bytes[index_of(address)]))
-		return false;
-	*ret_asked = decode(&chunk->bytes[index_of(address)]);
-	return true;
-}
-
-bool shadow_take(const void *block, size_t *ret_asked)
-{
-	if (!shadow_get(block, ret_asked))
-		return false;
-	chunk_at((uint64_t)block)->bytes[index_of((uint64_t)block)] = 0;
-	return true;
+	else
+		chunk->bytes[index] = (uint8_t)(asked + 1);
+	chunk->pages[index / SHADOW_PAGE_BYTES] = 1;
 }
 
 /* ---- from inside ---- */
@@ -170,7 +114,7 @@ static int32_t last_start(const uint8_t *page, uint32_t last)
 }
 
 struct walk {
-	const struct chunk *chunk;
+	const struct shadow_chunk *chunk;
 	uint64_t first; /* page of address space, counted from 0, below which nothing is of interest */
 	uint64_t page;
 	uint32_t tried;
@@ -178,7 +122,7 @@ struct walk {
 
 static uint64_t page_of(uint64_t address)
 {
-	return address / (PAGE_BYTES << GRANULE_BITS);
+	return address / (SHADOW_PAGE_BYTES << SHADOW_GRANULE_BITS);
 }
 
 /* Down to the last page of the chunk's, from walk->page on, in which a block started once; false: none. */
@@ -187,12 +131,12 @@ static bool next_page(struct walk *walk)
 	const uint8_t *pages = walk->chunk->pages;
 
 	for (;; walk->page--) {
-		while (walk->page % 8 == 7 && !*(const uint64_t *)&pages[(walk->page - 7) % PAGES] &&
-		       walk->page % PAGES > 7 && walk->page > walk->first + 8)
+		while (walk->page % 8 == 7 && !*(const uint64_t *)&pages[(walk->page - 7) % SHADOW_PAGES] &&
+		       walk->page % SHADOW_PAGES > 7 && walk->page > walk->first + 8)
 			walk->page -= 8;
-		if (pages[walk->page % PAGES])
+		if (pages[walk->page % SHADOW_PAGES])
 			return true;
-		if (walk->page % PAGES == 0 || walk->page <= walk->first)
+		if (walk->page % SHADOW_PAGES == 0 || walk->page <= walk->first)
 			return false;
 	}
 }
@@ -202,20 +146,20 @@ static bool walk_back(uint64_t address, uint64_t *ret_base)
 {
 	uint64_t reach = __atomic_load_n(&largest, __ATOMIC_RELAXED);
 	struct walk walk = { .first = page_of(address > reach ? address - reach : 0), .page = page_of(address) };
-	uint32_t last = index_of(address) % PAGE_BYTES;
+	uint32_t last = shadow_index(address) % SHADOW_PAGE_BYTES;
 	int32_t at;
 
-	for (; walk.tried < PAGES_TRIED; walk.page--, last = PAGE_BYTES - 1) {
+	for (; walk.tried < PAGES_TRIED; walk.page--, last = SHADOW_PAGE_BYTES - 1) {
 		uint64_t here = walk.page;
 
-		walk.chunk = __atomic_load_n(&chunks[walk.page / PAGES], __ATOMIC_ACQUIRE);
+		walk.chunk = __atomic_load_n(&shadow_chunks[walk.page / SHADOW_PAGES], __ATOMIC_ACQUIRE);
 		if (!walk.chunk)
-			walk.page -= walk.page % PAGES;
+			walk.page -= walk.page % SHADOW_PAGES;
 		else if (next_page(&walk)) {
-			last = walk.page == here ? last : PAGE_BYTES - 1;
-			at = last_start(walk.chunk->bytes + walk.page % PAGES * PAGE_BYTES, last);
+			last = walk.page == here ? last : SHADOW_PAGE_BYTES - 1;
+			at = last_start(walk.chunk->bytes + walk.page % SHADOW_PAGES * SHADOW_PAGE_BYTES, last);
 			if (at >= 0) {
-				*ret_base = (walk.page * PAGE_BYTES + (uint32_t)at) << GRANULE_BITS;
+				*ret_base = (walk.page * SHADOW_PAGE_BYTES + (uint32_t)at) << SHADOW_GRANULE_BITS;
 				return true;
 			}
 			walk.tried++;
@@ -228,9 +172,10 @@ static bool walk_back(uint64_t address, uint64_t *ret_base)
 
 static bool covers(uint64_t base, uint64_t address, uint64_t *ret_asked)
 {
-	size_t asked;
+	const uint8_t *at = shadow_at(base);
+	uint64_t asked = at ? shadow_size(at) : 0;
 
-	if (!shadow_get((const void *)base, &asked) || address - base >= asked)
+	if (address - base >= asked)
 		return false;
 	*ret_asked = asked;
 	return true;
@@ -241,7 +186,8 @@ bool shadow_find(uint64_t address, uint64_t *ret_base, uint64_t *ret_asked)
 	struct found *found = &cache[address >> 21 & (CACHED - 1)];
 	uint64_t base = address & ~UINT64_C(15);
 
-	if (!chunks || address >> 47 || address - shim_self.stack_low < shim_self.stack_high - shim_self.stack_low)
+	if (!shadow_chunks || address >> 47 ||
+	    address - shim_self.stack_low < shim_self.stack_high - shim_self.stack_low)
 		return false;
 	if (covers(base, address, ret_asked)) {
 		*ret_base = base;

@@ -193,25 +193,48 @@ void filter_drop(struct ring *ring);
 bool filter_hit(uint64_t address, uint64_t length);
 bool filter_hit_since(uint64_t address, uint64_t length, uint32_t since);
 
-/* Not zero when filter_hit() can say yes at all. */
+/* Not zero when filter_hit() can say yes at all; a bit per level of granules. A small range is free where the marks of
+ * its granules are 0. */
 extern uint32_t filter_used;
+extern const uint8_t *filter_marks;
+extern uint64_t filter_registered_low, filter_registered_high; /* all that is registered lies in between */
+
+enum { FILTER_PAGE = 1, FILTER_64K = 2, FILTER_2M = 4 };
+
+static inline uint32_t filter_mark(unsigned shift, unsigned bits, uint32_t start, uint64_t address)
+{
+	return filter_marks[start + (uint32_t)((address >> shift) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - bits))];
+}
+
+static inline bool filter_may_hit(uint64_t address, uint64_t length)
+{
+	uint32_t used = __atomic_load_n(&filter_used, __ATOMIC_RELAXED), marks = 0;
+	uint64_t last = address + length - 1;
+
+	if (address < filter_registered_high && last >= filter_registered_low)
+		return true;
+	if (!used)
+		return false;
+	if (used & ~(uint32_t)(FILTER_PAGE | FILTER_64K | FILTER_2M) || length > 4096)
+		return true;
+	if (used & FILTER_PAGE)
+		marks |= filter_mark(12, 12, 0, address) | filter_mark(12, 12, 0, last);
+	if (used & FILTER_64K)
+		marks |= filter_mark(16, 10, 4096, address) | filter_mark(16, 10, 4096, last);
+	if (used & FILTER_2M)
+		marks |= filter_mark(21, 8, 5120, address) | filter_mark(21, 8, 5120, last);
+	return marks;
+}
+
+/* Whether it can say yes at all. */
+static inline bool filter_in_use(void)
+{
+	return __atomic_load_n(&filter_used, __ATOMIC_RELAXED) || filter_registered_high;
+}
 
 /* Memory registered with a ring. */
 void filter_register(const struct ring *ring, uint64_t address, uint64_t length);
 void filter_unregister(const struct ring *ring);
-
-/* ---- shadow.c: the sizes that were asked for ---- */
-
-/* False: sizes cannot be kept. */
-bool shadow_init(void);
-void shadow_put(const void *block, size_t asked);
-
-/* Forgets the block; false when nothing was known of it. */
-bool shadow_take(const void *block, size_t *ret_asked);
-bool shadow_get(const void *block, size_t *ret_asked);
-
-/* The block that the address lies in, if it is certain. */
-bool shadow_find(uint64_t address, uint64_t *ret_base, uint64_t *ret_asked);
 
 /* ---- fds.c ---- */
 
