@@ -38,7 +38,8 @@ static void look_held(struct hazard_context *context, const struct moment *momen
 
 static void look_wait(struct hazard_context *context, const struct moment *moment)
 {
-	if (moment->kind == MOMENT_TICK && hazard_mark_process(context, map_get(&hazard_model(context)->processes, PID))) {
+	if (moment->kind == MOMENT_TICK &&
+	    hazard_mark_process(context, map_get(&hazard_model(context)->processes, PID))) {
 		struct finding *finding = hazard_finding(context, moment, NULL);
 
 		finding->ring = RING;
@@ -48,15 +49,30 @@ static void look_wait(struct hazard_context *context, const struct moment *momen
 
 static const char *const weak_names[] = { "weak", "waiting", NULL };
 
-static const struct hazard weak = { .name = "weak", .level = HAZARD_WARNING, .wants = HAZARD_WANTS(CONSUMED), .look = look_consumed };
-static const struct hazard strong = { .name = "strong", .level = HAZARD_ERROR, .wants = HAZARD_WANTS(CONSUMED), .look = look_consumed,
+static const struct hazard weak = {
+	.name = "weak", .level = HAZARD_WARNING, .wants = HAZARD_WANTS(CONSUMED), .look = look_consumed
+};
+static const struct hazard strong = { .name = "strong",
+				      .level = HAZARD_ERROR,
+				      .wants = HAZARD_WANTS(CONSUMED),
+				      .look = look_consumed,
 				      .supersedes = weak_names };
-static const struct hazard held = { .name = "held", .level = HAZARD_ERROR, .wants = HAZARD_WANTS(SUBMIT), .look = look_held };
-static const struct hazard better_held = { .name = "better-held", .level = HAZARD_ERROR, .wants = HAZARD_WANTS(SUBMIT),
-					   .look = look_held, .supersedes = weak_names };
-static const struct hazard waiting = { .name = "waiting", .level = HAZARD_ERROR, .wants = HAZARD_WANTS(TICK), .look = look_wait };
-static const struct hazard blind = { .name = "blind", .level = HAZARD_ERROR, .wants = HAZARD_WANTS(CONSUMED),
-				     .needs = SOURCE_CREDENTIALS, .look = look_consumed };
+static const struct hazard held = {
+	.name = "held", .level = HAZARD_ERROR, .wants = HAZARD_WANTS(SUBMIT), .look = look_held
+};
+static const struct hazard better_held = { .name = "better-held",
+					   .level = HAZARD_ERROR,
+					   .wants = HAZARD_WANTS(SUBMIT),
+					   .look = look_held,
+					   .supersedes = weak_names };
+static const struct hazard waiting = {
+	.name = "waiting", .level = HAZARD_ERROR, .wants = HAZARD_WANTS(TICK), .look = look_wait
+};
+static const struct hazard blind = { .name = "blind",
+				     .level = HAZARD_ERROR,
+				     .wants = HAZARD_WANTS(CONSUMED),
+				     .needs = SOURCE_CREDENTIALS,
+				     .look = look_consumed };
 
 /* ---- events ---- */
 
@@ -68,19 +84,23 @@ static const struct hazard blind = { .name = "blind", .level = HAZARD_ERROR, .wa
 		       .pid = PID,                                                                                     \
 		       .tid = PID,                                                                                     \
 		       .ring = RING,                                                                                   \
-		       .stack = 9,                                                                                     \
-		       .seq = ++next_seq },                                                                            \
+		       .stack = 9 },                                                                                   \
 		__VA_ARGS__                                                                                            \
 	}
 
-static void apply(const void *event)
+static void apply(void *event)
 {
+	struct event *h = event;
+
+	h->seq = ++next_seq;
+	h->time = h->seq * 1000;
 	assert_int_equal(hazard_engine_apply(engine, event), 0);
 }
 
 static void begin(const struct hazard *const *rules)
 {
-	struct event_setup setup = EVENT(event_setup, RING_SETUP, .result = 3, .params = { .sq_entries = 8, .cq_entries = 16 });
+	struct event_setup setup =
+		EVENT(event_setup, RING_SETUP, .result = 3, .params = { .sq_entries = 8, .cq_entries = 16 });
 
 	n_told = 0;
 	memset(told, 0, sizeof(told));
@@ -90,11 +110,12 @@ static void begin(const struct hazard *const *rules)
 
 static void submit_one(uint32_t head, uint32_t consumed)
 {
-	struct event_enter enter =
-		EVENT(event_enter, ENTER, .n_submit = 1, .to_submit = 1, .sq_head = head, .sq_tail = head + 1, .call = ++call_number);
-	struct event_submit submit = EVENT(event_submit, SUBMIT, .sqe_size = 64, .sq_index = head, .sqe = { .user_data = head });
-	struct event_enter_return end = EVENT(event_enter_return, ENTER_RETURN, .consumed = consumed, .result = (int32_t)consumed,
-					      .call = call_number);
+	struct event_enter enter = EVENT(event_enter, ENTER, .n_submit = 1, .to_submit = 1, .sq_head = head,
+					 .sq_tail = head + 1, .call = ++call_number);
+	struct event_submit submit =
+		EVENT(event_submit, SUBMIT, .sqe_size = 64, .sq_index = head, .sqe = { .user_data = head });
+	struct event_enter_return end = EVENT(event_enter_return, ENTER_RETURN, .consumed = consumed,
+					      .result = (int32_t)consumed, .call = call_number);
 
 	apply(&enter);
 	apply(&submit);

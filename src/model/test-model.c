@@ -28,18 +28,16 @@ static void observe(void *context, struct model *of, const struct moment *moment
 #define EVENT(type, KIND, ...)                                                                                         \
 	(struct type)                                                                                                  \
 	{                                                                                                              \
-		.h = { .kind = EVENT_##KIND,                                                                           \
-		       .size = sizeof(struct type),                                                                    \
-		       .pid = PID,                                                                                     \
-		       .tid = TID,                                                                                     \
-		       .ring = RING,                                                                                   \
-		       .seq = ++next_seq,                                                                              \
-		       .time = next_seq * 1000 },                                                                      \
+		.h = { .kind = EVENT_##KIND, .size = sizeof(struct type), .pid = PID, .tid = TID, .ring = RING },      \
 		__VA_ARGS__                                                                                            \
 	}
 
-static void apply(const void *event)
+static void apply(void *event)
 {
+	struct event *h = event;
+
+	h->seq = ++next_seq;
+	h->time = h->seq * 1000;
 	assert_int_equal(model_apply(model, event), 0);
 }
 
@@ -90,8 +88,8 @@ static void submit_now(uint32_t head, uint32_t position, struct uring_sqe sqe)
 
 static void return_now(uint32_t head, int32_t result, uint32_t consumed)
 {
-	struct event_enter_return event = EVENT(event_enter_return, ENTER_RETURN, .result = result, .consumed = consumed,
-						.sq_head = head + consumed, .call = next_call);
+	struct event_enter_return event = EVENT(event_enter_return, ENTER_RETURN, .result = result,
+						.consumed = consumed, .sq_head = head + consumed, .call = next_call);
 
 	apply(&event);
 }
@@ -284,7 +282,8 @@ static void ranges_are_found_by_every_overlap(void **state)
 
 static void a_release_marks_what_it_hits(void **state)
 {
-	struct event_release release = EVENT(event_release, RELEASE, .address = 0x5000, .length = 64, .how = EVENT_FREE);
+	struct event_release release =
+		EVENT(event_release, RELEASE, .address = 0x5000, .length = 64, .how = EVENT_FREE);
 
 	submit_one(0, recv_into(0x5010, 16, 1));
 	submit_one(1, recv_into(0x6000, 16, 2));
@@ -311,7 +310,8 @@ static void a_closed_number_is_another_file(void **state)
 
 static void pairs_are_private_until_fork(void **state)
 {
-	struct event_fd_pair pair = EVENT(event_fd_pair, FD_PAIR, .fd = { 4, 5 }, .type = EVENT_FD_STREAM, .inode = { 61, 62 });
+	struct event_fd_pair pair =
+		EVENT(event_fd_pair, FD_PAIR, .fd = { 4, 5 }, .type = EVENT_FD_STREAM, .inode = { 61, 62 });
 	struct event_process forked = EVENT(event_process, FORK, .child = 200);
 
 	apply(&pair);
@@ -330,7 +330,8 @@ static void buffers_change_hands(void **state)
 	struct {
 		struct event_register h;
 		struct uring_buf_reg reg;
-	} made = { EVENT(event_register, REGISTER, .opcode = URING_REG_REGISTER_PBUF_RING, .length = sizeof(struct uring_buf_reg)),
+	} made = { EVENT(event_register, REGISTER, .opcode = URING_REG_REGISTER_PBUF_RING,
+			 .length = sizeof(struct uring_buf_reg)),
 		   { .ring_entries = 8, .bgid = 3 } };
 	struct {
 		struct event_buffers h;
@@ -425,7 +426,8 @@ static void nonsense_is_refused(void **state)
 	struct event_enter_return stray = EVENT(event_enter_return, ENTER_RETURN, .call = 999, .consumed = 7);
 	struct event_submit orphan = EVENT(event_submit, SUBMIT, .slot = 4000000, .sqe_size = 64);
 	struct event_complete nobody = EVENT(event_complete, COMPLETE, .cqe = { .user_data = 12345 });
-	struct event_setup odd = EVENT(event_setup, RING_SETUP, .result = 4, .params = { .sq_entries = 7, .cq_entries = 3 });
+	struct event_setup odd =
+		EVENT(event_setup, RING_SETUP, .result = 4, .params = { .sq_entries = 7, .cq_entries = 3 });
 	struct event no_pid = { .kind = EVENT_THREAD_EXIT, .size = sizeof(no_pid) };
 	uint64_t before = model->n_rejected;
 
