@@ -125,16 +125,22 @@ static uint64_t length_of(void *block, bool known, uint64_t asked)
 	return known ? asked : real.usable ? real.usable(block) : 1;
 }
 
+/* The allocator's own size lies where it will look at once; the shadow's byte is only written: no time is lost waiting
+ * for it. */
 static void forget(void *block)
 {
 	uint64_t asked = 0, length;
-	bool known = shadow_take((uint64_t)block, &asked);
+	const uint8_t *at;
 
-	if (!filter_in_use())
-		return;
-	length = length_of(block, known, asked);
-	if (UNLIKELY(filter_may_hit((uint64_t)block, length)))
-		memory_freed((uint64_t)block, length, asked);
+	if (filter_in_use()) {
+		length = length_of(block, false, 0);
+		if (UNLIKELY(filter_may_hit((uint64_t)block, length))) {
+			at = shadow_at((uint64_t)block);
+			asked = at ? shadow_size(at) : 0;
+			memory_freed((uint64_t)block, at && asked ? asked : length, asked);
+		}
+	}
+	shadow_clear((uint64_t)block);
 }
 
 /* ---- the symbols ---- */

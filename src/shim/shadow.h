@@ -92,6 +92,14 @@ static inline uint64_t shadow_size(const uint8_t *at)
 	return shadow_decode(at);
 }
 
+static inline void shadow_clear(uint64_t address)
+{
+	struct shadow_chunk *chunk = shadow_chunk(address);
+
+	if (chunk)
+		chunk->bytes[shadow_index(address)] = 0;
+}
+
 /* Forgets the block. False when nothing was known of it. */
 static inline bool shadow_take(uint64_t address, uint64_t *ret_asked)
 {
