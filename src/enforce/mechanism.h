@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a policy can be put into force, strongest first, and what the kernel enforces under each: the table that
+ * `--explain`, the manual and the refusal of unenforceable fields are made from.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "enforce/policy.h"
+
+struct err;
+
+enum mechanism {
+	MECHANISM_TASK,   /* Linux 7.0: restrictions and filters of the task, inherited */
+	MECHANISM_CALLER, /* the calling thread creates the ring disabled, the supervisor restricts it; needs the BPF
+			     guard */
+	MECHANISM_ENABLE, /* a helper in the program's own uid and cgroup creates and restricts it, the caller enables
+			     it */
+	MECHANISM_STRIP,  /* as ENABLE without ptrace: SQPOLL, SINGLE_ISSUER and DEFER_TASKRUN are taken out */
+	MECHANISM_N,
+};
+
+/* Who keeps a field of a policy. */
+enum mechanism_force {
+	MECHANISM_KERNEL,  /* the kernel refuses each violation */
+	MECHANISM_SETUP,   /* decided once, at set-up, out of the program's reach; the kernel keeps what was decided */
+	MECHANISM_COUNT,   /* counted at each set-up, and only there: nothing tells of a ring's end */
+	MECHANISM_NOTHING, /* cannot be enforced: the run refuses unless --allow-unenforced names the field */
+};
+
+const char *mechanism_name(enum mechanism mechanism); /* "task", "caller", "enable", "strip" */
+int mechanism_find(const char *name);                 /* or -ENOENT */
+
+/* Why and how well; `ret_how` (may be NULL) gets a sentence for people. */
+enum mechanism_force mechanism_force(enum mechanism mechanism, enum policy_field field, const char **ret_how);
