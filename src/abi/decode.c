@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "abi/decode.h"
@@ -120,19 +121,49 @@ static void text_add_cqe_flags(struct text *text, uint32_t flags)
 		text_add(text, "0");
 }
 
+static const struct {
+	const struct flag *flags;
+	const char *prefix; /* in the kernel's header */
+} sets[] = {
+	[ABI_FLAGS_SQE] = { set_sqe, "IOSQE_" },
+	[ABI_FLAGS_SETUP] = { set_setup, "IORING_SETUP_" },
+	[ABI_FLAGS_ENTER] = { set_enter, "IORING_ENTER_" },
+	[ABI_FLAGS_CQE] = { set_cqe, "IORING_CQE_F_" },
+	[ABI_FLAGS_FEATURES] = { set_features, "IORING_FEAT_" },
+};
+
+const char *abi_flag_name(enum abi_flags which, unsigned int bit)
+{
+	for (const struct flag *flag = sets[which].flags; flag->name; flag++)
+		if (bit < 32 && flag->bits == 1u << bit)
+			return flag->name;
+	return NULL;
+}
+
+static const char *without(const char *name, const char *prefix)
+{
+	return strncasecmp(name, prefix, strlen(prefix)) == 0 ? name + strlen(prefix) : name;
+}
+
+uint32_t abi_flag_find(enum abi_flags which, const char *name)
+{
+	name = without(name, sets[which].prefix);
+	if (which == ABI_FLAGS_SQE)
+		name = without(name, "IO_"); /* as in IOSQE_IO_LINK */
+	for (const struct flag *flag = sets[which].flags; flag->name; flag++)
+		if (strcasecmp(flag->name, name) == 0)
+			return flag->bits;
+	return 0;
+}
+
 size_t abi_decode_flags(char *buf, size_t size, enum abi_flags which, unsigned int flags)
 {
-	static const struct flag *const sets[] = { [ABI_FLAGS_SQE] = set_sqe,
-						   [ABI_FLAGS_SETUP] = set_setup,
-						   [ABI_FLAGS_ENTER] = set_enter,
-						   [ABI_FLAGS_CQE] = set_cqe,
-						   [ABI_FLAGS_FEATURES] = set_features };
 	struct text text = { .buf = buf, .size = size };
 
 	if (which == ABI_FLAGS_CQE)
 		text_add_cqe_flags(&text, flags);
 	else
-		text_add_flags(&text, sets[which], flags);
+		text_add_flags(&text, sets[which].flags, flags);
 	return text_end(&text);
 }
 
@@ -392,52 +423,63 @@ size_t abi_decode_cqe(char *buf, size_t size, const struct uring_cqe *cqe)
 	return text_end(&text);
 }
 
+#define REG(name) [URING_REG_##name] = #name
+static const char *const register_names[] = {
+	REG(REGISTER_BUFFERS),
+	REG(UNREGISTER_BUFFERS),
+	REG(REGISTER_FILES),
+	REG(UNREGISTER_FILES),
+	REG(REGISTER_EVENTFD),
+	REG(UNREGISTER_EVENTFD),
+	REG(FILES_UPDATE),
+	REG(EVENTFD_ASYNC),
+	REG(PROBE),
+	REG(REGISTER_PERSONALITY),
+	REG(UNREGISTER_PERSONALITY),
+	REG(RESTRICTIONS),
+	REG(ENABLE_RINGS),
+	REG(FILES2),
+	REG(FILES_UPDATE2),
+	REG(BUFFERS2),
+	REG(BUFFERS_UPDATE),
+	REG(REGISTER_IOWQ_AFF),
+	REG(UNREGISTER_IOWQ_AFF),
+	REG(IOWQ_MAX_WORKERS),
+	REG(REGISTER_RING_FDS),
+	REG(UNREGISTER_RING_FDS),
+	REG(REGISTER_PBUF_RING),
+	REG(UNREGISTER_PBUF_RING),
+	REG(SYNC_CANCEL),
+	REG(FILE_ALLOC_RANGE),
+	REG(PBUF_STATUS),
+	REG(REGISTER_NAPI),
+	REG(UNREGISTER_NAPI),
+	REG(CLOCK),
+	REG(CLONE_BUFFERS),
+	REG(SEND_MSG_RING),
+	REG(ZCRX_IFQ),
+	REG(RESIZE_RINGS),
+	REG(MEM_REGION),
+	REG(QUERY),
+	REG(ZCRX_CTRL),
+	REG(BPF_FILTER),
+};
+#undef REG
+_Static_assert(sizeof(register_names) / sizeof(register_names[0]) == URING_REG_LAST,
+	       "the last register opcode has no name");
+
 const char *abi_register_name(unsigned int opcode)
 {
-#define REG(name) [URING_REG_##name] = #name
-	static const char *const names[] = {
-		REG(REGISTER_BUFFERS),
-		REG(UNREGISTER_BUFFERS),
-		REG(REGISTER_FILES),
-		REG(UNREGISTER_FILES),
-		REG(REGISTER_EVENTFD),
-		REG(UNREGISTER_EVENTFD),
-		REG(FILES_UPDATE),
-		REG(EVENTFD_ASYNC),
-		REG(PROBE),
-		REG(REGISTER_PERSONALITY),
-		REG(UNREGISTER_PERSONALITY),
-		REG(RESTRICTIONS),
-		REG(ENABLE_RINGS),
-		REG(FILES2),
-		REG(FILES_UPDATE2),
-		REG(BUFFERS2),
-		REG(BUFFERS_UPDATE),
-		REG(REGISTER_IOWQ_AFF),
-		REG(UNREGISTER_IOWQ_AFF),
-		REG(IOWQ_MAX_WORKERS),
-		REG(REGISTER_RING_FDS),
-		REG(UNREGISTER_RING_FDS),
-		REG(REGISTER_PBUF_RING),
-		REG(UNREGISTER_PBUF_RING),
-		REG(SYNC_CANCEL),
-		REG(FILE_ALLOC_RANGE),
-		REG(PBUF_STATUS),
-		REG(REGISTER_NAPI),
-		REG(UNREGISTER_NAPI),
-		REG(CLOCK),
-		REG(CLONE_BUFFERS),
-		REG(SEND_MSG_RING),
-		REG(ZCRX_IFQ),
-		REG(RESIZE_RINGS),
-		REG(MEM_REGION),
-		REG(QUERY),
-		REG(ZCRX_CTRL),
-		REG(BPF_FILTER),
-	};
-#undef REG
-	_Static_assert(sizeof(names) / sizeof(names[0]) == URING_REG_LAST, "the last register opcode has no name");
-
 	opcode &= ~URING_REG_USE_REGISTERED_RING;
-	return opcode < URING_REG_LAST ? names[opcode] : "unknown";
+	return opcode < URING_REG_LAST ? register_names[opcode] : "unknown";
+}
+
+int abi_register_find(const char *name)
+{
+	name = without(name, "IORING_");
+	for (int i = 0; i < URING_REG_LAST; i++)
+		if (strcasecmp(register_names[i], name) == 0 ||
+		    strcasecmp(without(register_names[i], "REGISTER_"), without(name, "REGISTER_")) == 0)
+			return i;
+	return -ENOENT;
 }

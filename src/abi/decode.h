@@ -21,8 +21,18 @@ size_t abi_decode_cqe(char *buf, size_t size, const struct uring_cqe *cqe);
 enum abi_flags { ABI_FLAGS_SQE, ABI_FLAGS_SETUP, ABI_FLAGS_ENTER, ABI_FLAGS_CQE, ABI_FLAGS_FEATURES };
 size_t abi_decode_flags(char *buf, size_t size, enum abi_flags which, unsigned int flags);
 
+/*
+ * The flag at `bit` by its name, NULL where none is known there; and the mask of the flag so called (any case, with or
+ * without IOSQE_, IORING_SETUP_ and the like, IO_LINK as well as LINK), 0 where there is none.
+ */
+const char *abi_flag_name(enum abi_flags which, unsigned int bit);
+uint32_t abi_flag_find(enum abi_flags which, const char *name);
+
 /* "REGISTER_BUFFERS", or "unknown". */
 const char *abi_register_name(unsigned int opcode);
+
+/* The register opcode with that name (any case; IORING_ and REGISTER_ may stand before it or not), or -ENOENT. */
+int abi_register_find(const char *name);
 
 /*
  * Calls `each` for every named flag of the operation's own fields ("msg_flags", "MSG_PEEK") that the kernel accepts, alone or beside

@@ -205,6 +205,30 @@ static void test_flags_of_operations(void **state)
 	assert_int_equal(n, 0);
 }
 
+/* What has a name is found by it, in each of the ways that people write it. */
+static void test_names_are_found_again(void **state)
+{
+	for (unsigned int bit = 0; bit < 32; bit++)
+		for (int which = ABI_FLAGS_SQE; which <= ABI_FLAGS_FEATURES; which++)
+			if (abi_flag_name((enum abi_flags)which, bit))
+				assert_int_equal(
+					abi_flag_find((enum abi_flags)which, abi_flag_name((enum abi_flags)which, bit)),
+					1u << bit);
+	for (unsigned int i = 0; i < URING_REG_LAST; i++)
+		assert_int_equal(abi_register_find(abi_register_name(i)), i);
+	assert_int_equal(abi_flag_find(ABI_FLAGS_SQE, "IOSQE_IO_LINK"), URING_SQE_IO_LINK);
+	assert_int_equal(abi_flag_find(ABI_FLAGS_SQE, "io_drain"), URING_SQE_IO_DRAIN);
+	assert_int_equal(abi_flag_find(ABI_FLAGS_SETUP, "IORING_SETUP_SQPOLL"), URING_SETUP_SQPOLL);
+	assert_int_equal(abi_flag_find(ABI_FLAGS_SETUP, "LINK"), 0);
+	assert_int_equal(abi_register_find("IORING_REGISTER_PBUF_RING"), URING_REG_REGISTER_PBUF_RING);
+	assert_int_equal(abi_register_find("buffers"), URING_REG_REGISTER_BUFFERS);
+	assert_int_equal(abi_register_find("register_probe"), URING_REG_PROBE);
+	assert_int_equal(abi_register_find("UNREGISTER_NAPI"), URING_REG_UNREGISTER_NAPI);
+	assert_true(abi_register_find("nothing") < 0);
+	assert_null(abi_flag_name(ABI_FLAGS_SQE, 7));
+	assert_null(abi_flag_name(ABI_FLAGS_SETUP, 32));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_register_names),
 		cmocka_unit_test(test_flags_of_operations),
+		cmocka_unit_test(test_names_are_found_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
