@@ -2,9 +2,9 @@
 /* circlip completion: the table of commands as a shell's completion. */
 #include <string.h>
 
+#include "base/near.h"
 #include "cli/command.h"
 #include "cli/help.h"
-#include "cli/near.h"
 
 typedef void each_command(const struct command *command);
 

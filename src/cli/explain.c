@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/near.h"
 #include "cli/command.h"
-#include "cli/near.h"
 #include "cli/print.h"
 #include "hazard/hazard.h"
 #include "report/common.h"

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "base/near.h"
 #include "cli/command.h"
-#include "cli/near.h"
 #include "cli/print.h"
 
 enum { INDENT = 32 };

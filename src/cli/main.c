@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/near.h"
 #include "cli/command.h"
 #include "cli/help.h"
-#include "cli/near.h"
 
 static int run(int argc, char **argv)
 {

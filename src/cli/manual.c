@@ -6,9 +6,9 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/near.h"
 #include "cli/command.h"
 #include "cli/help.h"
-#include "cli/near.h"
 
 /* What scdoc would take for its own. */
 static void put(const char *text, FILE *file)

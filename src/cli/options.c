@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/near.h"
 #include "cli/command.h"
-#include "cli/near.h"
 
 /* ---- values ---- */
 

@@ -7,10 +7,23 @@
 
 #include <cmocka.h>
 
-#include "cli/near.h"
+#include "base/near.h"
 
-COMMAND_NAMES(names, "buffer-freed-in-flight", "buffers-overlap-in-flight", "fd-recycled", "bad-fd", "link-self-wait",
-	      "link-cross-wait", "READ", "READV", "READ_FIXED");
+static const char *names(size_t i)
+{
+	static const char *const list[] = { "buffer-freed-in-flight",
+					    "buffers-overlap-in-flight",
+					    "fd-recycled",
+					    "bad-fd",
+					    "link-self-wait",
+					    "link-cross-wait",
+					    "READ",
+					    "READV",
+					    "READ_FIXED",
+					    NULL };
+
+	return list[i];
+}
 
 static const char *first(const char *word)
 {

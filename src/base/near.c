@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/near.h"
+#include "base/near.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MAX_LENGTH = 64, FAR = 1000, PART_SCORE = 100 };
 
@@ -84,7 +85,7 @@ bool near_is(const char *word, const char *name)
 	return score(word, name) < PART_SCORE / 2;
 }
 
-size_t near_names(const char *word, command_names *names, const char **ret, size_t max)
+size_t near_names(const char *word, near_list *names, const char **ret, size_t max)
 {
 	const char *name;
 	size_t n = 0;
@@ -107,7 +108,7 @@ size_t near_names(const char *word, command_names *names, const char **ret, size
 	return n;
 }
 
-const char *near_hint(char *buf, size_t size, const char *word, command_names *names)
+const char *near_hint(char *buf, size_t size, const char *word, near_list *names)
 {
 	const char *name;
 
