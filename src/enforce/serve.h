@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Answers io_uring_setup for the programs behind one seccomp listener: the kernel asks, the policy decides, a ring is
+ * made and restricted outside of the program and put into it, or refused.
+ *
+ * Two processes do it. The caller's own is the guardian: it holds the listener, takes what is reported, and never looks
+ * at the program. A worker that it forks does the rest. Reading a program's memory can hang for as long as the program
+ * wishes (a page that its own userfaultfd never serves), so the worker lets itself be killed when a request takes too
+ * long; the guardian then answers that request with a refusal and forks another worker. Stopping or killing either of
+ * the two, which a program of the same user can do, delays set-ups and nothing else.
+ *
+ * Everything fails closed: with no worker and no guardian, the kernel answers ENOSYS.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "enforce/mechanism.h"
+
+struct err;
+struct policy;
+
+enum serve_kind {
+	SERVE_MADE,    /* a ring as it was asked for */
+	SERVE_ALTERED, /* a ring, but smaller or without some flags: `what` says so, `field` why */
+	SERVE_DENIED,  /* by the policy, or because the mechanism cannot do it */
+	SERVE_FAILED,  /* the kernel refused it, or the caller was gone: no rule is behind it */
+	SERVE_KILLED,  /* the worker hung or was killed; `what` says at whose request */
+};
+
+enum { SERVE_WHAT_BYTES = 200, SERVE_REMEDY_BYTES = 200 };
+
+/* One set-up. Passed through a socket: a plain value. */
+struct serve_report {
+	enum serve_kind kind;
+	pid_t pid, tid;   /* as the supervisor sees them */
+	char comm[16];    /* what the thread calls itself: hostile bytes, always ended by a NUL */
+	int field;        /* enum policy_field whose rule decided; -1 = none did */
+	uint32_t line;    /* of the policy's file, 0 = it does not speak of the field */
+	int error;        /* positive errno that the program got, 0 = a ring */
+	uint32_t entries; /* asked for */
+	uint32_t flags;   /* enum uring_setup_flag asked for */
+	uint32_t sq_entries, cq_entries, made_flags; /* of the ring made */
+	uint64_t latency_ns;                         /* from the notification's arrival to its answer */
+	char what[SERVE_WHAT_BYTES];     /* "SQPOLL was taken out", "rings of this process: 4, 4 allowed": for people */
+	char remedy[SERVE_REMEDY_BYTES]; /* the line of policy that would allow it; "" = none would */
+};
+
+struct serve_status {
+	uint64_t made, altered, denied, failed, workers; /* since the beginning; workers: how many were forked */
+	uint64_t unreported; /* reports that were dropped because the guardian was too slow */
+};
+
+typedef void serve_report_function(void *context, const struct serve_report *report);
+
+struct serve_options {
+	int listener;                /* stays the caller's, who must not read it */
+	enum mechanism mechanism;    /* CALLER, ENABLE or STRIP */
+	const struct policy *policy; /* copied */
+	/*
+	 * Whose rings count as one container: the descendants of this process, itself not; 0 = all processes of the
+	 * cgroup that the asking one is in, and of those below it.
+	 */
+	pid_t root;
+	bool wait_killable;            /* the filter was installed with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV */
+	uint32_t patience_ms;          /* how long one request may take; 0 = 1000 */
+	serve_report_function *report; /* in the guardian, from serve_dispatch() and serve_run(); may be NULL */
+	void *context;
+};
+
+struct serve;
+
+enum { SERVE_ENDED = 1, SERVE_STOPPED = 2 };
+
+int serve_new(const struct serve_options *options, struct serve **ret_serve, struct err *err);
+struct serve *serve_free(struct serve *serve);
+CLEANUP_DEFINE(serve, struct serve, serve_free);
+
+int serve_fd(const struct serve *serve); /* readable = call serve_dispatch() */
+
+/* Never blocks. 0 = goes on, SERVE_ENDED = no process is left that could ask, -errno = cannot go on. */
+int serve_dispatch(struct serve *serve, struct err *err);
+
+/* From now on; rings that exist keep what they have. */
+int serve_set_policy(struct serve *serve, const struct policy *policy, struct err *err);
+void serve_get_status(const struct serve *serve, struct serve_status *ret_status);
+
+/*
+ * The loop for a process that has nothing else to do: until the last process is gone (SERVE_ENDED), `stop` is readable
+ * or hung up (SERVE_STOPPED; -1 = never), or an error. `control` (a SOCK_SEQPACKET, -1 = none) takes a struct policy,
+ * to be used from then on, and is answered with a struct serve_status; an empty message asks for the status alone. When
+ * it hangs up it is no longer heeded.
+ */
+int serve_run(const struct serve_options *options, int stop, int control, struct err *err);
