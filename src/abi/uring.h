@@ -393,6 +393,46 @@ struct uring_buf_reg {
 };
 _Static_assert(sizeof(struct uring_buf_reg) == 40, "kernel ABI");
 
+/* What an entry of a list of restrictions (URING_REG_RESTRICTIONS) is about. */
+enum uring_restrict {
+	URING_RESTRICT_REGISTER_OP = 0,
+	URING_RESTRICT_SQE_OP = 1,
+	URING_RESTRICT_SQE_FLAGS_ALLOWED = 2,
+	URING_RESTRICT_SQE_FLAGS_REQUIRED = 3,
+};
+
+struct uring_restriction {
+	uint16_t opcode; /* enum uring_restrict */
+	uint8_t value;	 /* register op, op or flags */
+	uint8_t resv;
+	uint32_t resv2[3];
+};
+_Static_assert(sizeof(struct uring_restriction) == 16, "kernel ABI");
+
+/* URING_REG_RESTRICTIONS on descriptor -1 (Linux 7.0): `restrictions` follow it; nr_args is 1. */
+struct uring_task_restriction {
+	uint16_t flags, n_restrictions;
+	uint32_t resv[3];
+	struct uring_restriction restrictions[];
+};
+_Static_assert(sizeof(struct uring_task_restriction) == 16, "kernel ABI");
+
+/* Argument of URING_REG_QUERY (Linux 6.18; nr_args is 0), and what its query 0 answers. */
+struct uring_query {
+	uint64_t next_entry, query_data;
+	uint32_t query_op, size;
+	int32_t result;
+	uint32_t resv[3];
+};
+_Static_assert(sizeof(struct uring_query) == 40, "kernel ABI");
+
+struct uring_query_opcodes {
+	uint32_t n_ops, n_register_ops;
+	uint64_t features, setup_flags, enter_flags, sqe_flags;
+	uint32_t n_queries, resv;
+};
+_Static_assert(sizeof(struct uring_query_opcodes) == 48, "kernel ABI");
+
 struct uring_timespec {
 	int64_t tv_sec;
 	int64_t tv_nsec;

@@ -8,11 +8,10 @@
 #include "abi/decode.h"
 #include "abi/op.h"
 #include "abi/uring.h"
-#include "base/err.h"
 #include "base/near.h"
 #include "cli/command.h"
 #include "cli/print.h"
-#include "cli/probe.h"
+#include "kernel/feature.h"
 #include "report/common.h"
 
 enum { INDENT = 14, NAME_WIDTH = 18 };
@@ -21,10 +20,12 @@ struct ops_options {
 	unsigned int format;
 };
 
+/* What the running kernel supports. */
 struct here {
-	struct probe probe;
 	bool known;
-	struct err why_not;
+	const char *why_not;
+	unsigned int n_ops;
+	bool supported[256];
 };
 
 /* ---- what rows mean, in words ---- */
@@ -212,7 +213,7 @@ static void put_field(const char *field, const json_t *list, const json_t *here)
 static void put_flags(unsigned int opcode, const struct here *here)
 {
 	json_t *all = flags_of(opcode, URING_OP_LAST);
-	json_t *some = here->known && here->probe.supported[opcode] ? flags_of(opcode, here->probe.n_ops) : NULL;
+	json_t *some = here->known && here->supported[opcode] ? flags_of(opcode, here->n_ops) : NULL;
 	const char *field;
 	json_t *list;
 
@@ -231,10 +232,10 @@ static void put_here(unsigned int opcode, const struct here *here)
 
 	uname(&name);
 	if (!here->known)
-		snprintf(text, sizeof text, "not known, as no ring could be asked: %s", here->why_not.text);
+		snprintf(text, sizeof text, "not known, as no ring could be asked: %s", here->why_not);
 	else
-		snprintf(text, sizeof text, "%s (Linux %s)",
-			 here->probe.supported[opcode] ? "supported" : "not supported", name.release);
+		snprintf(text, sizeof text, "%s (Linux %s)", here->supported[opcode] ? "supported" : "not supported",
+			 name.release);
 	print_item(stdout, "here", text, INDENT);
 }
 
@@ -273,9 +274,9 @@ static void put_line(unsigned int opcode, const struct here *here)
 	char since[16];
 
 	printf("%3u  %-*s %-6s %-5s %s\n", opcode, NAME_WIDTH, op->name, since_text(since, sizeof since, op),
-	       !here->known                    ? "?"
-	       : here->probe.supported[opcode] ? "yes"
-					       : "no",
+	       !here->known              ? "?"
+	       : here->supported[opcode] ? "yes"
+					 : "no",
 	       op->summary);
 }
 
@@ -285,10 +286,10 @@ static void put_list(const struct here *here)
 	for (unsigned int opcode = 0; opcode < URING_OP_LAST; opcode++)
 		put_line(opcode, here);
 	if (!here->known)
-		printf("\nWhat this kernel supports is not known, as no ring could be asked: %s\n", here->why_not.text);
-	else if (here->probe.n_ops > URING_OP_LAST)
+		printf("\nWhat this kernel supports is not known, as no ring could be asked: %s\n", here->why_not);
+	else if (here->n_ops > URING_OP_LAST)
 		printf("\nThis kernel knows %u operations more, which this version of circlip does not.\n",
-		       here->probe.n_ops - URING_OP_LAST);
+		       here->n_ops - URING_OP_LAST);
 }
 
 /* ---- JSON ---- */
@@ -319,17 +320,16 @@ static void put_json(unsigned int opcode, const struct here *here)
 	json_object_set_new(object, "opcode", json_integer(opcode));
 	common_set(object, "summary", op->summary);
 	common_set(object, "since", since_text(since, sizeof since, op));
-	json_object_set_new(object, "supported",
-			    here->known ? json_boolean(here->probe.supported[opcode]) : json_null());
+	json_object_set_new(object, "supported", here->known ? json_boolean(here->supported[opcode]) : json_null());
 	if (!here->known)
-		common_set(object, "supported_unknown_because", here->why_not.text);
+		common_set(object, "supported_unknown_because", here->why_not);
 	json_object_set_new(object, "fd", json_boolean(op->traits & (ABI_FD | ABI_FD_DIR)));
 	for (size_t i = 0; i < ABI_MAX_POINTERS && op->pointers[i].name; i++)
 		json_array_append_new(pointers, pointer_object(&op->pointers[i]));
 	json_object_set_new(object, "pointers", pointers);
 	json_object_set_new(object, "flags", flags_of(opcode, URING_OP_LAST));
-	if (here->known && here->probe.supported[opcode])
-		json_object_set_new(object, "flags_here", flags_of(opcode, here->probe.n_ops));
+	if (here->known && here->supported[opcode])
+		json_object_set_new(object, "flags_here", flags_of(opcode, here->n_ops));
 	for (size_t i = 0; i < sizeof traits / sizeof *traits; i++)
 		if (op->traits & traits[i].bit)
 			json_array_append_new(names, common_string(traits[i].name));
@@ -348,6 +348,15 @@ static const char *op_name(size_t i)
 	return i < URING_OP_LAST ? abi_op((unsigned int)i)->name : NULL;
 }
 
+static void ask_kernel(struct here *ret_here)
+{
+	const struct kernel_answer *ops = kernel_feature(KERNEL_OPS);
+
+	ret_here->known = ops->state == KERNEL_YES && kernel_ops_supported(ret_here->supported) == 0;
+	ret_here->n_ops = (unsigned int)ops->value + 1;
+	ret_here->why_not = kernel_has(KERNEL_URING) ? ops->why : kernel_feature(KERNEL_URING)->why;
+}
+
 static int ops_run(void *options, char **words, size_t n_words)
 {
 	const struct ops_options *o = options;
@@ -358,7 +367,7 @@ static int ops_run(void *options, char **words, size_t n_words)
 	if (opcode < 0)
 		return command_fail("ops", COMMAND_USAGE, "there is no operation \"%s\"%s", words[0],
 				    near_hint(hint, sizeof hint, words[0], op_name));
-	here.known = probe_kernel(&here.probe, &here.why_not) == 0;
+	ask_kernel(&here);
 	if (!n_words && o->format == 0)
 		put_list(&here);
 	for (unsigned int i = 0; !n_words && o->format && i < URING_OP_LAST; i++)
