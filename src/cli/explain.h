@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hazards/NAME/README.md, as built in (embed.py). */
+/* hazards/NAME/README.md, as built in (tools/embed.py). */
 #pragma once
 
 #include <stddef.h>

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "abi/uring.h"
 
@@ -55,10 +56,10 @@ struct policy {
 	char file[POLICY_FILE_BYTES]; /* where it came from, for messages; "built-in NAME" for curated profiles */
 
 	uint64_t ops[POLICY_OP_WORDS]; /* bit per opcode */
-	uint64_t register_ops;         /* bit per register opcode */
+	uint64_t register_ops;         /* bit per register opcode; those of personalities as that field says */
 	uint64_t socket_families;      /* bit per AF_*; all bits = any, also families beyond 63 */
-	uint32_t setup_flags; /* enum uring_setup_flag that may be asked for, SQPOLL and SQ_AFF aside: those are
-				 sqpoll's */
+	uint32_t setup_flags; /* enum uring_setup_flag that may be asked for; SQPOLL and SQ_AFF are sqpoll's, and never
+				 set here */
 	uint8_t sqe_flags;    /* enum uring_sqe_flag that may be set */
 	uint8_t required_sqe_flags;
 
@@ -78,7 +79,8 @@ struct policy {
 	bool personalities;
 	uint8_t answer; /* enum policy_answer: what a denied io_uring_setup returns */
 
-	uint32_t lines[POLICY_N_FIELDS]; /* where the file speaks of the field; 0 = it does not (the default holds) */
+	/* Where `file` itself speaks of the field; 0 = it does not (what it extends, or the default, holds). */
+	uint32_t lines[POLICY_N_FIELDS];
 };
 
 static inline bool policy_allows_op(const struct policy *policy, unsigned int opcode)
@@ -93,6 +95,15 @@ static inline bool policy_allows_register(const struct policy *policy, unsigned 
 
 /* Everything allowed, no limits. */
 struct policy policy_allow_all(void);
+
+/*
+ * What holds where a policy with `defaultAction: deny` says nothing: no operations, the register calls and set-up flags
+ * that concern the ring alone ("basic"), no SQPOLL, no personalities; everything else without limit.
+ */
+struct policy policy_deny_all(void);
+
+/* Whether both allow the same; names, files and lines do not count. */
+bool policy_equal(const struct policy *a, const struct policy *b);
 
 /* "ops", "sqeFlags" ...; as in the file. */
 const char *policy_field_name(enum policy_field field);
@@ -110,3 +121,18 @@ bool policy_restricts(const struct policy *policy, enum policy_field field);
 int policy_parse(const char *text, size_t size, const char *file, struct policy *ret_policy, struct err *err);
 int policy_load(const char *path, struct policy *ret_policy, struct err *err);
 int policy_find(const char *name_or_path, struct policy *ret_policy, struct err *err);
+
+/* The names of the curated profiles, one by one; NULL ends them. */
+const char *policy_profile(size_t i);
+
+/*
+ * Writes YAML that policy_parse() reads as an equal policy: every field that allows or limits anything, so that nothing
+ * depends on defaults. `comment` may be NULL; else it is asked for a text to stand beside each member of a set (-1:
+ * beside the field itself), and lists are written one member a line. The stream's state says whether writing worked.
+ */
+typedef const char *policy_comment(void *context, enum policy_field field, int member);
+void policy_write(const struct policy *policy, FILE *file, policy_comment *comment, void *context);
+
+/* Calls `each` for everything that one of both allows and the other does not, or limits otherwise. Returns how many. */
+typedef void policy_difference(void *context, enum policy_field field, const char *text);
+size_t policy_diff(const struct policy *from, const struct policy *to, policy_difference *each, void *context);
