@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "kernel/bpf-lsm.h"
 #include "kernel/call.h"
 #include "kernel/feature-inner.h"
 #include "kernel/host.h"
@@ -24,6 +25,18 @@ void feature_host_lsm_bpf(struct kernel_answer *answer)
 			    feature_errno(-r));
 	else
 		feature_say(answer, host_lsm_has(names, "bpf") ? KERNEL_YES : KERNEL_NO, 0, "lsm=%s", names);
+}
+
+void feature_host_lsm_bpf_load(struct kernel_answer *answer)
+{
+	int r = bpf_lsm_try();
+
+	if (r == 0)
+		feature_say(answer, KERNEL_YES, 0, "%s", "");
+	else if (r == -ENOENT)
+		feature_say(answer, KERNEL_NO, ENOENT, "the kernel has no type information (BTF), or no such hooks");
+	else
+		feature_say(answer, KERNEL_NO, -r, "%s: the kernel refuses one, whatever lsm= says", feature_errno(-r));
 }
 
 void feature_host_cgroup2(struct kernel_answer *answer)

@@ -31,4 +31,4 @@ feature_probe feature_restrict_ring, feature_restrict_task, feature_restrict_exe
 feature_probe feature_restrict_exec_control;
 feature_probe feature_task_seccomp, feature_task_notify, feature_task_killable, feature_task_addfd, feature_task_getfd,
 	feature_task_ptrace, feature_task_read;
-feature_probe feature_host_lsm_bpf, feature_host_cgroup2, feature_host_trace;
+feature_probe feature_host_lsm_bpf, feature_host_lsm_bpf_load, feature_host_cgroup2, feature_host_trace;

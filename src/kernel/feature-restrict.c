@@ -127,15 +127,15 @@ static int use_ring(void)
 
 static int restrict_and_exec(void)
 {
-	struct {
-		struct uring_task_restriction head;
-		struct uring_restriction restrictions[N_RESTRICTIONS];
-	} list = { .head = { .n_restrictions = N_RESTRICTIONS } };
+	/* The head is as large as one of the restrictions behind it. */
+	const struct uring_task_restriction head = { .n_restrictions = N_RESTRICTIONS };
+	struct uring_restriction list[1 + N_RESTRICTIONS];
 	int r;
 
-	memcpy(list.restrictions, only_nop_and_probe, sizeof(list.restrictions));
+	memcpy(list, &head, sizeof(head));
+	memcpy(list + 1, only_nop_and_probe, sizeof(only_nop_and_probe));
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	r = kernel_register(-1, URING_REG_RESTRICTIONS, &list, 1);
+	r = kernel_register(-1, URING_REG_RESTRICTIONS, list, 1);
 	if (r == 0)
 		r = use_ring();
 	return r < 0 ? r : exec_image();

@@ -149,7 +149,6 @@ void feature_task_addfd(struct kernel_answer *answer)
 static int take_descriptor(int pid)
 {
 	CLEANUP(cleanup_fd) int pidfd = kernel_pidfd_open(pid, 0);
-	CLEANUP(cleanup_fd) int mine = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	CLEANUP(cleanup_fd) int taken = -1;
 
 	if (pidfd < 0)

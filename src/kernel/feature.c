@@ -46,6 +46,7 @@ static const struct row {
 	[KERNEL_PTRACE_CHILD] = { "ptrace-child", "a child can be traced", feature_task_ptrace },
 	[KERNEL_PROCESS_VM_READ] = { "process-vm-read", "a child's memory can be read", feature_task_read },
 	[KERNEL_LSM_BPF] = { "lsm-bpf", "BPF is among the security modules", feature_host_lsm_bpf },
+	[KERNEL_LSM_BPF_LOAD] = { "lsm-bpf-load", "a BPF program can be a security module", feature_host_lsm_bpf_load },
 	[KERNEL_CGROUP2] = { "cgroup2", "the unified cgroup hierarchy is mounted", feature_host_cgroup2 },
 	[KERNEL_TRACE_EVENTS] = { "trace-events", "io_uring's tracepoints can be reached", feature_host_trace },
 };

@@ -36,6 +36,7 @@ enum kernel_feature {
 	KERNEL_PTRACE_CHILD,          /* a child that did not ask for it */
 	KERNEL_PROCESS_VM_READ,       /* of a child */
 	KERNEL_LSM_BPF,               /* "bpf" among the security modules */
+	KERNEL_LSM_BPF_LOAD,          /* a BPF program for a security hook can be loaded */
 	KERNEL_CGROUP2,               /* why: where it is mounted */
 	KERNEL_TRACE_EVENTS,          /* io_uring's tracepoints */
 	KERNEL_FEATURE_LAST,
