@@ -25,7 +25,8 @@ int feature_sleeper(void);
 void feature_sleeper_end(int pid);
 
 feature_probe feature_uring, feature_uring_ops, feature_uring_register_ops, feature_uring_setup_flags,
-	feature_uring_features, feature_uring_memlock, feature_uring_sqpoll, feature_uring_query;
+	feature_uring_features, feature_uring_memlock, feature_uring_memlock_counts, feature_uring_sqpoll,
+	feature_uring_query;
 feature_probe feature_restrict_ring, feature_restrict_task, feature_restrict_exec, feature_restrict_filter;
 /* The trial of feature_restrict_exec without restrictions: NO where the program could have set some. */
 feature_probe feature_restrict_exec_control;

@@ -301,6 +301,27 @@ static int become_nobody(void)
 	return 0;
 }
 
+/* Without privileges and without a byte of locked memory. */
+static void ask_memlock_counts(void *answer, const void *argument)
+{
+	struct rlimit limit = { 0, 0 };
+	int r = become_nobody();
+
+	if (r == 0) {
+		setrlimit(RLIMIT_MEMLOCK, &limit);
+		r = feature_ring(0);
+	}
+	if (r >= 0)
+		feature_say(answer, KERNEL_NO, 0, "a ring could be made under a limit of 0");
+	else
+		feature_say(answer, r == -ENOMEM ? KERNEL_YES : KERNEL_UNKNOWN, -r, "%s", feature_errno(-r));
+}
+
+void feature_uring_memlock_counts(struct kernel_answer *answer)
+{
+	feature_in_child(answer, ask_memlock_counts, NULL);
+}
+
 static void ask_sqpoll(void *answer, const void *argument)
 {
 	int r = become_nobody();

@@ -26,6 +26,8 @@ static const struct row {
 				 feature_uring_setup_flags },
 	[KERNEL_FEATURES] = { "features", "features word", feature_uring_features },
 	[KERNEL_MEMLOCK] = { "memlock", "a ring of 4096 entries fits the memlock limit", feature_uring_memlock },
+	[KERNEL_MEMLOCK_COUNTS] = { "memlock-counts", "rings count against RLIMIT_MEMLOCK",
+				    feature_uring_memlock_counts },
 	[KERNEL_SQPOLL_UNPRIVILEGED] = { "sqpoll-unprivileged", "polling threads without privileges",
 					 feature_uring_sqpoll },
 	[KERNEL_QUERY] = { "query", "the kernel describes its io_uring (REGISTER_QUERY, 6.18)", feature_uring_query },

@@ -16,12 +16,13 @@
 #include <stdint.h>
 
 enum kernel_feature {
-	KERNEL_URING,        /* a ring can be made; error and why say how it is refused */
-	KERNEL_OPS,          /* value: number of the last operation */
-	KERNEL_REGISTER_OPS, /* value: number of the last register opcode, or at least that */
-	KERNEL_SETUP_FLAGS,  /* value: mask of the flags with which a ring could be made */
-	KERNEL_FEATURES,     /* value: the features word */
-	KERNEL_MEMLOCK,      /* a ring of 4096 entries fits; value: RLIMIT_MEMLOCK in bytes, UINT64_MAX = no limit */
+	KERNEL_URING,          /* a ring can be made; error and why say how it is refused */
+	KERNEL_OPS,            /* value: number of the last operation */
+	KERNEL_REGISTER_OPS,   /* value: number of the last register opcode, or at least that */
+	KERNEL_SETUP_FLAGS,    /* value: mask of the flags with which a ring could be made */
+	KERNEL_FEATURES,       /* value: the features word */
+	KERNEL_MEMLOCK,        /* a ring of 4096 entries fits; value: RLIMIT_MEMLOCK in bytes, UINT64_MAX = no limit */
+	KERNEL_MEMLOCK_COUNTS, /* rings count against RLIMIT_MEMLOCK for who has no CAP_IPC_LOCK */
 	KERNEL_SQPOLL_UNPRIVILEGED,    /* tried as nobody when this is root */
 	KERNEL_QUERY,                  /* REGISTER_QUERY, also without a ring */
 	KERNEL_RING_RESTRICTIONS,      /* of one ring; a denied register call was refused */

@@ -231,18 +231,17 @@ int proc_parse_mount(const char *text, const char *type, const char *option, cha
 
 uint32_t proc_parse_release(const char *release)
 {
+	static const uint64_t most[] = { UINT8_MAX, UINT8_MAX, UINT16_MAX };
 	uint64_t part[3] = { 0 };
 
-	for (int i = 0; i < 3; i++) {
-		if (!number(&release, 10, &part[i]))
-			break;
-		if (part[i] > UINT8_MAX)
-			part[i] = UINT8_MAX;
+	for (int i = 0; i < 3 && number(&release, 10, &part[i]); i++) {
+		if (part[i] > most[i])
+			part[i] = most[i];
 		if (*release != '.')
 			break;
 		release++;
 	}
-	return (uint32_t)(part[0] << 16 | part[1] << 8 | part[2]);
+	return PROC_VERSION(part[0], part[1], part[2]);
 }
 
 /* ---- files ---- */

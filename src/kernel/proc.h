@@ -50,6 +50,7 @@ int proc_read_number(const char *path, int64_t *ret_number);
 
 int proc_read_status(pid_t pid, struct proc_status *ret_status); /* 0 = this process */
 
-/* The running kernel's major << 16 | minor << 8 | patch (255 at most each), 0 = could not be read. */
+/* Kernel versions as numbers that compare; 0 = could not be read. */
+#define PROC_VERSION(major, minor, patch) ((uint32_t)(major) << 24 | (uint32_t)(minor) << 16 | (uint32_t)(patch))
 uint32_t proc_parse_release(const char *release);
 uint32_t proc_kernel_version(void);

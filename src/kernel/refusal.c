@@ -12,7 +12,7 @@
 #include "kernel/child.h"
 #include "kernel/proc.h"
 
-enum { CAP_IPC_LOCK_BIT = 14, CAP_SYS_ADMIN_BIT = 21, SECCOMP_FILTERED = 2, FIRST_WITH_URING = 5 << 16 | 1 << 8 };
+enum { CAP_IPC_LOCK_BIT = 14, CAP_SYS_ADMIN_BIT = 21, SECCOMP_FILTERED = 2 };
 
 /* ---- the judgement ---- */
 
@@ -41,7 +41,7 @@ static enum refusal judge_enosys(const struct refusal_evidence *e)
 	/* The sysctl came with io_uring, and only it; so the kernel has it and somebody else says no. */
 	if (e->disabled >= 0 || e->enter == EBADF || e->reg == EINVAL || e->reg == EBADF)
 		return REFUSAL_SECCOMP;
-	if (e->version && e->version < FIRST_WITH_URING)
+	if (e->version && e->version < PROC_VERSION(5, 1, 0))
 		return REFUSAL_ABSENT;
 	return REFUSAL_UNKNOWN;
 }

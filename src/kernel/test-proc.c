@@ -121,9 +121,10 @@ static void test_mounts(void **state)
 
 static void test_versions(void **state)
 {
-	assert_int_equal(proc_parse_release("6.18.44-fc-v782"), 6 << 16 | 18 << 8 | 44);
-	assert_int_equal(proc_parse_release("7.0-rc3"), 7 << 16);
-	assert_int_equal(proc_parse_release("5.4.301"), 5 << 16 | 4 << 8 | 255);
+	assert_int_equal(proc_parse_release("6.18.44-fc-v782"), PROC_VERSION(6, 18, 44));
+	assert_int_equal(proc_parse_release("7.0-rc3"), PROC_VERSION(7, 0, 0));
+	assert_int_equal(proc_parse_release("5.4.301"), PROC_VERSION(5, 4, 301));
+	assert_int_equal(proc_parse_release("5.4.99999999"), PROC_VERSION(5, 4, 65535));
 	assert_int_equal(proc_parse_release("next"), 0);
 	assert_int_not_equal(proc_kernel_version(), 0);
 }

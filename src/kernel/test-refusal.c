@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
+#include "kernel/proc.h"
 #include "kernel/refusal.h"
 
-#define VERSION(major, minor) ((major) << 16 | (minor) << 8)
 /* What an unhindered kernel with io_uring answers to the other two calls. */
-#define KERNEL_ANSWERS .enter = EBADF, .reg = EINVAL, .unlimited = -1, .version = VERSION(6, 12)
+#define KERNEL_ANSWERS .enter = EBADF, .reg = EINVAL, .unlimited = -1, .version = PROC_VERSION(6, 12, 0)
 
 static const struct {
 	struct refusal_evidence evidence;
@@ -38,10 +38,20 @@ static const struct {
 	{ { .setup = EPERM, .enter = EPERM, .reg = EPERM, .seccomp = 2, .disabled = 2 }, REFUSAL_SECCOMP, "seccomp" },
 	{ { .setup = ENOSYS, .enter = ENOSYS, .reg = ENOSYS, .seccomp = 2 }, REFUSAL_SECCOMP, "ENOSYS" },
 	{ { .setup = ENOSYS, .enter = ENOSYS, .reg = ENOSYS, .disabled = -1 }, REFUSAL_ABSENT, "no io_uring" },
-	{ { .setup = ENOSYS, .enter = ENOSYS, .reg = ENOSYS, .disabled = -1, .seccomp = 2, .version = VERSION(4, 19) },
+	{ { .setup = ENOSYS,
+	    .enter = ENOSYS,
+	    .reg = ENOSYS,
+	    .disabled = -1,
+	    .seccomp = 2,
+	    .version = PROC_VERSION(4, 19, 0) },
 	  REFUSAL_ABSENT,
 	  "5.1" },
-	{ { .setup = ENOSYS, .enter = ENOSYS, .reg = ENOSYS, .disabled = -1, .seccomp = 2, .version = VERSION(5, 15) },
+	{ { .setup = ENOSYS,
+	    .enter = ENOSYS,
+	    .reg = ENOSYS,
+	    .disabled = -1,
+	    .seccomp = 2,
+	    .version = PROC_VERSION(5, 15, 0) },
 	  REFUSAL_UNKNOWN,
 	  "could not be told" },
 	{ { KERNEL_ANSWERS, .setup = ENOSYS, .disabled = -1, .seccomp = 2 }, REFUSAL_SECCOMP, "hides" },
