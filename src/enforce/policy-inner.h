@@ -10,14 +10,16 @@
 
 struct err;
 
-#define POLICY_SQPOLL_FLAGS ((uint32_t)(URING_SETUP_SQPOLL | URING_SETUP_SQ_AFF))
-
 /* How deep policies may extend each other. */
 enum { POLICY_MAX_DEPTH = 8 };
 
 /* The fields up to socketFamilies are sets: their members as bits. */
 struct groups_bits policy_bits(const struct policy *policy, enum policy_field field);
 void policy_put_bits(struct policy *policy, enum policy_field field, const struct groups_bits *bits);
+enum groups_set policy_vocabulary(enum policy_field field);
+
+/* Members of the set that another field allows: SQPOLL is sqpoll's, REGISTER_PERSONALITY is personalities'. */
+struct groups_bits policy_others(enum policy_field field);
 
 /* Fields with one number. "Without limit" is UINT64_MAX for all of them here. */
 struct policy_limit {

@@ -168,28 +168,16 @@ static int number_of(struct reader *reader, const yaml_node_t *node, uint64_t le
 
 /* ---- sets ---- */
 
-/* Some members are another field's, so that nobody can allow them by the way. */
-static const struct {
-	enum groups_set set;
-	unsigned int member;
-	const char *elsewhere;
-} elsewhere[] = {
-	{ GROUPS_SETUP_FLAGS, 1, "sqpoll: allowed" },
-	{ GROUPS_SETUP_FLAGS, 2, "sqpoll: allowed" },
-	{ GROUPS_REGISTER_OPS, URING_REG_REGISTER_PERSONALITY, "personalities: true" },
-	{ GROUPS_REGISTER_OPS, URING_REG_UNREGISTER_PERSONALITY, "personalities: true" },
-};
-
+/* Nobody shall allow by the way what another field is there to allow. */
 static int check_elsewhere(struct reader *reader, const yaml_node_t *node, const char *word)
 {
-	enum groups_set set = reader->key->set;
-	int member = groups_find_member(set, word);
+	const struct groups_bits others = policy_others(reader->key->field);
+	int member = groups_find_member(reader->key->set, word);
 
-	for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
-		if (elsewhere[i].set == set && (int)elsewhere[i].member == member)
-			return complain(reader, node, "%s is not allowed here but by \"%s\"", word,
-					elsewhere[i].elsewhere);
-	return 0;
+	if (member < 0 || !groups_has(&others, (unsigned int)member))
+		return 0;
+	return complain(reader, node, "%s is not allowed here but by \"%s\"", word,
+			reader->key->field == POLICY_SETUP_FLAGS ? "sqpoll: allowed" : "personalities: true");
 }
 
 static int no_such_word(struct reader *reader, const yaml_node_t *node, const char *word)

@@ -10,6 +10,9 @@
 #include "enforce/groups.h"
 #include "enforce/policy-inner.h"
 
+#define SQPOLL_FLAGS ((uint32_t)(URING_SETUP_SQPOLL | URING_SETUP_SQ_AFF))
+#define CREDENTIALS (UINT64_C(1) << URING_REG_REGISTER_PERSONALITY | UINT64_C(1) << URING_REG_UNREGISTER_PERSONALITY)
+
 static const char *const field_names[POLICY_N_FIELDS] = {
 	[POLICY_OPS] = "ops",
 	[POLICY_SQE_FLAGS] = "sqeFlags",
@@ -47,7 +50,7 @@ struct policy policy_allow_all(void)
 	struct policy policy = {
 		.register_ops = UINT64_MAX,
 		.socket_families = UINT64_MAX,
-		.setup_flags = ~POLICY_SQPOLL_FLAGS,
+		.setup_flags = ~SQPOLL_FLAGS,
 		.sqe_flags = UINT8_MAX,
 		.sq_entries = POLICY_NO_LIMIT,
 		.cq_entries = POLICY_NO_LIMIT,
@@ -111,15 +114,34 @@ void policy_put_bits(struct policy *policy, enum policy_field field, const struc
 		policy->socket_families = bits->words[0];
 }
 
+enum groups_set policy_vocabulary(enum policy_field field)
+{
+	static const enum groups_set sets[] = { [POLICY_OPS] = GROUPS_OPS,
+						[POLICY_SQE_FLAGS] = GROUPS_SQE_FLAGS,
+						[POLICY_REQUIRED_SQE_FLAGS] = GROUPS_SQE_FLAGS,
+						[POLICY_REGISTER_OPS] = GROUPS_REGISTER_OPS,
+						[POLICY_SETUP_FLAGS] = GROUPS_SETUP_FLAGS,
+						[POLICY_SOCKET_FAMILIES] = GROUPS_FAMILIES };
+
+	return sets[field];
+}
+
+struct groups_bits policy_others(enum policy_field field)
+{
+	struct groups_bits bits = { { 0 } };
+
+	if (field == POLICY_SETUP_FLAGS)
+		bits.words[0] = SQPOLL_FLAGS;
+	if (field == POLICY_REGISTER_OPS)
+		bits.words[0] = CREDENTIALS;
+	return bits;
+}
+
 void policy_settle(struct policy *policy)
 {
-	static const uint64_t credentials =
-		UINT64_C(1) << URING_REG_REGISTER_PERSONALITY | UINT64_C(1) << URING_REG_UNREGISTER_PERSONALITY;
-
-	policy->setup_flags &= ~POLICY_SQPOLL_FLAGS;
-	policy->register_ops &= ~credentials;
-	if (policy->personalities)
-		policy->register_ops |= credentials;
+	policy->setup_flags &= ~SQPOLL_FLAGS;
+	policy->register_ops =
+		policy->personalities ? policy->register_ops | CREDENTIALS : policy->register_ops & ~CREDENTIALS;
 	if (policy->sqpoll.allowed)
 		return;
 	policy->sqpoll.per_container = policy->sqpoll.max_idle_ms = POLICY_NO_LIMIT;

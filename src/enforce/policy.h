@@ -133,6 +133,9 @@ const char *policy_profile(size_t i);
 typedef const char *policy_comment(void *context, enum policy_field field, int member);
 void policy_write(const struct policy *policy, FILE *file, policy_comment *comment, void *context);
 
-/* Calls `each` for everything that one of both allows and the other does not, or limits otherwise. Returns how many. */
+/*
+ * Calls `each` for everything that one of both allows and the other does not, or limits otherwise: "+READ", "-READ",
+ * "64 -> unlimited". The field is POLICY_N_FIELDS for the answer. Returns how many.
+ */
 typedef void policy_difference(void *context, enum policy_field field, const char *text);
 size_t policy_diff(const struct policy *from, const struct policy *to, policy_difference *each, void *context);

@@ -11,4 +11,3 @@ struct profiles_text {
 
 /* Sorted by name; NULL as name ends them. */
 extern const struct profiles_text profiles_texts[];
-

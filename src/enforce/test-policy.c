@@ -14,6 +14,7 @@
 
 #include "abi/uring.h"
 #include "base/err.h"
+#include "enforce/policy-check.h"
 #include "enforce/policy.h"
 #include "enforce/profiles.h"
 
@@ -234,6 +235,160 @@ static void test_refused(void **state)
 		assert_refused(refused[i].text, refused[i].expected);
 }
 
+/* ---- text and back ---- */
+
+static const char *why(void *context, enum policy_field field, int member)
+{
+	return member % 2 ? "seen: [once] # or twice" : NULL;
+}
+
+static void assert_same_again(const struct policy *policy, policy_comment *comment)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+	struct policy again;
+	struct err err = { "" };
+
+	policy_write(policy, file, comment, NULL);
+	fclose(file);
+	if (policy_parse(text, size, "again", &again, &err) != 0 || !policy_equal(policy, &again))
+		fail_msg("%s\n%s", err.text, text);
+	assert_string_equal(policy->name, again.name);
+	free(text);
+}
+
+static const char *const texts[] = {
+	"ops: [READ]",
+	"defaultAction: allow",
+	"defaultAction: allow\nops: [READ, net]\ndeniedSqeFlags: [ASYNC]\nregisterOps: [all, -PROBE]\nsetupFlags: "
+	"[-NO_MMAP]\n"
+	"personalities: false\n",
+	"ops: none\nsqeFlags: none\nregisterOps: none\nsetupFlags: []\nsocketFamilies: none",
+	"ops: [all, -200]\nsetupFlags: [bit-31]\nsqeFlags: [bit-7, LINK]\nrequiredSqeFlags: [LINK]\nsocketFamilies: "
+	"[60, AF_INET]",
+	"ops: [200, 65]\nregisterOps: [63]\nname: \"true\"\nanswer: ENOSYS",
+	"sqpoll: { perContainer: 2, perCpu: true, maxIdleMs: 10 }\nregisteredBufferBytes: 65536K\nworkers: { "
+	"unbounded: 3 }",
+	"sqpoll: true\nregisteredBufferBytes: 1000\nregisteredFiles: 0\nringsPerProcess: 1\nringsPerContainer: 9",
+	"sqpoll: { allowed: false, maxIdleMs: 3 }\npersonalities: true\nregisteredBufferBytes: 18446744073709551614",
+};
+
+static void test_text_and_back(void **state)
+{
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		const struct policy policy = parse(texts[i]);
+
+		assert_same_again(&policy, NULL);
+		assert_same_again(&policy, why);
+	}
+	for (size_t i = 0; policy_profile(i); i++) {
+		struct policy policy;
+
+		assert_int_equal(policy_find(policy_profile(i), &policy, NULL), 0);
+		assert_same_again(&policy, NULL);
+	}
+}
+
+/* Every single bit, each alone. */
+static void test_each_bit_survives(void **state)
+{
+	for (unsigned int bit = 0; bit < POLICY_MAX_OPS; bit++) {
+		struct policy policy = policy_deny_all();
+
+		strcpy(policy.name, "bit");
+		policy.ops[bit / 64] = UINT64_C(1) << bit % 64;
+		policy.socket_families = UINT64_C(1) << bit % 64;
+		policy.sqe_flags = (uint8_t)(1u << bit % 8);
+		assert_same_again(&policy, NULL);
+	}
+}
+
+static void add_line(void *context, enum policy_field field, const char *text)
+{
+	strcat(context, text);
+	strcat(context, ";");
+}
+
+static void test_differences(void **state)
+{
+	char all[512] = "";
+	const struct policy from = parse("ops: [READ, 200]\nsqEntries: 64\nanswer: EPERM");
+	const struct policy to = parse("ops: [WRITE]\nsqpoll: { maxIdleMs: 5 }\nanswer: ENOSYS\npersonalities: true");
+
+	assert_int_equal(policy_diff(&from, &to, add_line, all), 10);
+	assert_string_equal(all, "-READ;+WRITE;-1 that have no name yet;+REGISTER_PERSONALITY;"
+				 "+UNREGISTER_PERSONALITY;64 -> unlimited;denied -> allowed;maxIdleMs: unlimited -> 5;"
+				 "false -> true;EPERM -> ENOSYS;");
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		for (size_t j = 0; j < sizeof texts / sizeof *texts; j++) {
+			const struct policy a = parse(texts[i]), b = parse(texts[j]);
+			char ignored[4096] = "";
+
+			assert_int_equal(policy_diff(&a, &b, add_line, ignored) == 0, policy_equal(&a, &b));
+		}
+}
+
+/* ---- doubts ---- */
+
+static void add_remark(void *context, const struct policy_remark *remark)
+{
+	strcat(context, remark->note ? "note: " : "warning: ");
+	strcat(context, remark->text);
+	strcat(context, "\n");
+}
+
+static const struct {
+	const char *text, *doubt; /* NULL = none but notes */
+} doubtful[] = {
+	{ "ops: [READ]", NULL },
+	{ "ops: [READ, net, timers, poll, cancel, -LINK_TIMEOUT]\nsocketFamilies: [ip]", NULL },
+	{ "ops: []", "warning: no operation is allowed at all" },
+	{ "ops: [READ_FIXED]\nregisterOps: [PROBE]", "warning: READ_FIXED is allowed without REGISTER_BUFFERS, "
+						     "BUFFERS2 or CLONE_BUFFERS in registerOps: no buffer" },
+	{ "ops: [READ]\nregisterOps: [fixed-files]", "without PROBE in registerOps: liburing" },
+	{ "ops: [LINK_TIMEOUT]\ndeniedSqeFlags: [links]", "warning: LINK_TIMEOUT is allowed without LINK or HARDLINK" },
+	{ "ops: [POLL_ADD]", "warning: POLL_ADD is allowed without POLL_REMOVE or ASYNC_CANCEL in ops" },
+	{ "ops: [ACCEPT]", "ACCEPT is allowed without ASYNC_CANCEL in ops: it may wait for ever" },
+	{ "ops: [READ_MULTISHOT, cancel]\ndeniedSqeFlags: [BUFFER_SELECT]", "without BUFFER_SELECT in sqeFlags" },
+	{ "ops: [READ]\nsetupFlags: [DEFER_TASKRUN]", "without SINGLE_ISSUER in setupFlags" },
+	{ "ops: [READ]\nregisterOps: all\ncqEntries: 64", "RESIZE_RINGS would undo" },
+	{ "ops: [READ]\nregisterOps: all\nworkers: { bounded: 4 }", "IOWQ_MAX_WORKERS would undo" },
+	{ "ops: [READ]\nregisterOps: all", "SEND_MSG_RING does what MSG_RING does" },
+	{ "ops: [READ]\nsqEntries: 64\ncqEntries: 32", "fewer than sqEntries" },
+	{ "ops: [SOCKET]", "note: SOCKET may make sockets of any family" },
+	{ "ops: [STATX]", "note: STATX is allowed without EPOLL_CTL in ops: libuv" },
+	{ "ops: [READ]\nsqpoll: true", "note: each ring with SQPOLL" },
+};
+
+static void test_doubts(void **state)
+{
+	for (size_t i = 0; i < sizeof doubtful / sizeof *doubtful; i++) {
+		const struct policy policy = parse(doubtful[i].text);
+		char all[4096] = "";
+		size_t n = policy_check(&policy, add_remark, all);
+
+		if (doubtful[i].doubt ? !strstr(all, doubtful[i].doubt) : n != 0)
+			fail_msg("%s: %s", doubtful[i].text, all);
+		assert_int_equal(n != 0, strstr(all, "warning: ") != NULL);
+	}
+}
+
+/* What is shipped is beyond doubt. */
+static void test_profiles_are_sound(void **state)
+{
+	for (size_t i = 0; policy_profile(i); i++) {
+		struct policy policy;
+		char all[4096] = "";
+
+		assert_int_equal(policy_find(policy_profile(i), &policy, NULL), 0);
+		if (policy_check(&policy, add_remark, all))
+			fail_msg("%s: %s", policy_profile(i), all);
+	}
+}
+
+/* ---- files ---- */
+
 static void write_file(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "w");
@@ -281,6 +436,11 @@ int main(void)
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_profiles),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_text_and_back),
+		cmocka_unit_test(test_each_bit_survives),
+		cmocka_unit_test(test_differences),
+		cmocka_unit_test(test_doubts),
+		cmocka_unit_test(test_profiles_are_sound),
 		cmocka_unit_test(test_files),
 	};
 
