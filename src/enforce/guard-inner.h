@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the guard share. */
+#pragma once
+
+#include <stdbool.h>
+
+struct guard_bpf;
+
+enum guard_map { GUARD_MAP_RULES, GUARD_MAP_STATES, GUARD_MAP_ABOUT, GUARD_MAPS };
+
+struct guard {
+	struct guard_bpf *bpf; /* NULL = found, not loaded */
+	int maps[GUARD_MAPS];  /* enum guard_map; ours to close */
+	bool is_pinned;
+};
+
+/* File names of the maps' pins. */
+extern const char *const guard_map_names[GUARD_MAPS];

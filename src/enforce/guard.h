@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guard in the kernel (bpf/guard.h, bpf/guard.bpf.c): loading it, leaving it there, giving it rules, reading what
+ * it counted. Needs CAP_BPF and CAP_PERFMON, which root has; where the build lacked clang, bpftool or libbpf,
+ * guard-absent.c answers that.
+ *
+ * A guard that was loaded lives as long as its handle, or, once pinned, until guard_remove(). Programs that a
+ * supervisor starts should use the pinned one when there is one: guard_get().
+ *
+ * Whatever goes wrong is -errno with a text that says what, and what would help. Then nothing is loaded or changed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "bpf/guard.h"
+
+struct err;
+struct guard;
+
+#define GUARD_PINS "/sys/fs/bpf/circlip"
+
+/* Loads, attaches, tries it with a ring of its own, and lets go again. 0 = it works here. */
+int guard_probe(struct err *err);
+
+/* A new one, tried; or the pinned one, -ENOENT (with a text) when there is none. */
+int guard_load(struct guard **ret_guard, struct err *err);
+int guard_find(struct guard **ret_guard, struct err *err);
+/* The pinned one, else a new one. */
+int guard_get(struct guard **ret_guard, struct err *err);
+struct guard *guard_free(struct guard *guard);
+CLEANUP_DEFINE(guard, struct guard, guard_free);
+
+/* From here on it outlives us. -EEXIST when there is one already. */
+int guard_pin(struct guard *guard, struct err *err);
+bool guard_is_pinned(const struct guard *guard);
+/* Takes the pinned one away, rules and all. -ENOENT when there was none. */
+int guard_remove(struct err *err);
+
+/*
+ * The rule of a cgroup (GUARD_HOST: of everybody) from the next ring on; one that was there is replaced, its counters
+ * go on. Pollers that a cgroup had before its first rule are not counted.
+ */
+int guard_set_rule(struct guard *guard, uint64_t cgroup, const struct guard_rule *rule, struct err *err);
+/* 0 also when there is none. */
+int guard_remove_rule(struct guard *guard, uint64_t cgroup, struct err *err);
+/* Both out-parameters may be NULL. -ENOENT when there is no rule. */
+int guard_read(struct guard *guard, uint64_t cgroup, struct guard_rule *ret_rule, struct guard_state *ret_state,
+	       struct err *err);
+/* Walks the cgroups that have rules: NULL before the first; -ENOENT behind the last. */
+int guard_next(struct guard *guard, const uint64_t *cgroup, uint64_t *ret_cgroup);
+int guard_read_about(struct guard *guard, struct guard_about *ret_about, struct err *err);
+
+/* ---- guard-names.c: needs no guard ---- */
+
+/* The id of a cgroup by the path of its folder (cgroup v2); refused when it lies too deep for the guard. */
+int guard_cgroup(const char *path, uint64_t *ret_cgroup, struct err *err);
+/* The same of the cgroup that a process is in. */
+int guard_cgroup_of(int pid, uint64_t *ret_cgroup, struct err *err);
+/* "more SQ entries than the rule allows": why a ring was refused. NULL when there is no such reason. */
+const char *guard_reason_text(unsigned int reason);
+/* "cq", "sqpoll", "flags": the same in one word, for JSON and metrics. */
+const char *guard_reason_name(unsigned int reason);
