@@ -76,11 +76,15 @@ struct serve;
 
 enum { SERVE_ENDED = 1, SERVE_STOPPED = 2 };
 
+/* Blocks SIGCHLD in the calling process and takes it: serve_fd() tells of other children's ends too. */
 int serve_new(const struct serve_options *options, struct serve **ret_serve, struct err *err);
 struct serve *serve_free(struct serve *serve);
 CLEANUP_DEFINE(serve, struct serve, serve_free);
 
 int serve_fd(const struct serve *serve); /* readable = call serve_dispatch() */
+
+/* A child of the caller that only serve_dispatch() and serve_free() may wait for; changes. */
+pid_t serve_worker(const struct serve *serve);
 
 /* Never blocks. 0 = goes on, SERVE_ENDED = no process is left that could ask, -errno = cannot go on. */
 int serve_dispatch(struct serve *serve, struct err *err);

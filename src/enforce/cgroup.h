@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Where the kernel counts a process's memory. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Moves this process to where `text` (of some /proc/PID/cgroup) is, in the hierarchies that count memory; 0 where it is
+ * there already, or -errno.
+ */
+int cgroup_join(const char *text);
+
+/* /proc/PID/cgroup: 0 or -errno. */
+int cgroup_read(pid_t pid, char *text, size_t size);
+
+/* Calls `each` for the processes of the cgroup that `text` tells and of those below it; 0 or -errno. */
+typedef void cgroup_visitor(void *context, pid_t pid);
+int cgroup_visit(const char *text, cgroup_visitor *each, void *context);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the guardian (serve.c) and its worker (serve-worker.c). */
+#pragma once
+
+#include <linux/audit.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "enforce/policy.h"
+#include "enforce/serve.h"
+
+#define SERVE_ARCH AUDIT_ARCH_X86_64
+
+/* In shared memory: what the guardian must know when the worker is no more. */
+struct serve_shared {
+	_Atomic uint64_t notification; /* that is being answered, 0 = none */
+	_Atomic int32_t asking;        /* whose */
+	_Atomic uint64_t made, altered, denied, failed, unreported;
+};
+
+struct serve_worker_options {
+	int listener, socket; /* the guardian's: SOCK_SEQPACKET. Reports go out, policies come in. */
+	pid_t guardian;
+	struct serve_shared *shared;
+	enum mechanism mechanism;
+	struct policy policy;
+	pid_t root;
+	bool wait_killable;
+	uint32_t patience_ms;
+};
+
+/* What the worker does, in a process of its own. */
+void serve_worker_main(struct serve_worker_options *options) __attribute__((noreturn));
+
+/* Answers with a positive errno; a caller that has gone is no error. */
+void serve_refuse(int listener, uint64_t notification, int error);
+
+int serve_errno(const struct policy *policy); /* what a denied set-up answers, positive */

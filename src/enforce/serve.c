@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/* The guardian of a worker: see serve.h for why there are two. */
+#include "enforce/serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "enforce/policy.h"
+#include "enforce/serve-inner.h"
+#include "kernel/call.h"
+
+enum { DEFAULT_PATIENCE_MS = 1000, MAX_REPORTS = 64 /* a turn */ };
+
+enum source { SOURCE_LISTENER, SOURCE_WORKER, SOURCE_REPORTS, SOURCE_CHILDREN };
+
+struct serve {
+	struct serve_options options;
+	struct policy policy;
+	struct serve_shared *shared;
+	pid_t worker;
+	int pidfd, socket, epoll, signals;
+	uint64_t workers;
+};
+
+static int watch(struct serve *serve, int fd, enum source source, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.u32 = source };
+
+	return epoll_ctl(serve->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* ---- the worker ---- */
+
+static void __attribute__((noreturn)) become_worker(const struct serve *serve, int socket, pid_t guardian)
+{
+	struct serve_worker_options options = { .listener = serve->options.listener,
+						.socket = socket,
+						.guardian = guardian,
+						.shared = serve->shared,
+						.mechanism = serve->options.mechanism,
+						.policy = serve->policy,
+						.root = serve->options.root,
+						.wait_killable = serve->options.wait_killable,
+						.patience_ms = serve->options.patience_ms };
+
+	close(serve->socket);
+	serve_worker_main(&options);
+}
+
+static int start_worker(struct serve *serve)
+{
+	pid_t guardian = getpid();
+	int sockets[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return -errno;
+	serve->socket = sockets[0];
+	serve->worker = fork();
+	if (serve->worker == 0)
+		become_worker(serve, sockets[1], guardian);
+	close(sockets[1]);
+	if (serve->worker < 0)
+		return -errno;
+	serve->workers++;
+	serve->pidfd = kernel_pidfd_open(serve->worker, 0);
+	r = serve->pidfd < 0 ? serve->pidfd : watch(serve, serve->pidfd, SOURCE_WORKER, EPOLLIN);
+	return r < 0 ? r : watch(serve, serve->socket, SOURCE_REPORTS, EPOLLIN);
+}
+
+static void forget_worker(struct serve *serve)
+{
+	cleanup_fd(&serve->pidfd);
+	cleanup_fd(&serve->socket);
+	serve->worker = serve->pidfd = serve->socket = -1;
+}
+
+static void reap_worker(struct serve *serve)
+{
+	while (waitpid(serve->worker, NULL, 0) < 0 && errno == EINTR)
+		;
+	forget_worker(serve);
+}
+
+static void tell_killed(const struct serve *serve, pid_t thread)
+{
+	struct serve_report report = { .kind = SERVE_KILLED, .pid = thread, .tid = thread, .field = -1 };
+
+	if (!serve->options.report)
+		return;
+	report.error = serve_errno(&serve->policy);
+	strcpy(report.comm, "?");
+	strcpy(report.what, "the process that answers was killed, or its patience with this request ended");
+	serve->options.report(serve->options.context, &report);
+}
+
+/* What it was at work on is refused; others that wait will be asked for by the next worker. */
+static int replace_worker(struct serve *serve, struct err *err)
+{
+	uint64_t notification;
+	int r;
+
+	reap_worker(serve);
+	notification = atomic_exchange(&serve->shared->notification, 0);
+	if (notification) {
+		serve_refuse(serve->options.listener, notification, serve_errno(&serve->policy));
+		atomic_fetch_add(&serve->shared->failed, 1);
+		tell_killed(serve, atomic_load(&serve->shared->asking));
+	}
+	r = start_worker(serve);
+	return r < 0 ? err_set(err, r, "the process that answers io_uring_setup cannot be started again: %s",
+			       strerror(-r))
+		     : 0;
+}
+
+/* Somebody of the same user may stop it: that is undone. SIGCHLD tells; what it tells is looked up. */
+static void continue_worker(const struct serve *serve)
+{
+	struct signalfd_siginfo signal;
+	siginfo_t info = { .si_pid = 0 };
+
+	while (read(serve->signals, &signal, sizeof(signal)) == sizeof(signal))
+		;
+
+	if (serve->worker > 0 && waitid(P_PID, (id_t)serve->worker, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid > 0)
+		kill(serve->worker, SIGCONT);
+}
+
+/* ---- reports ---- */
+
+static bool is_report(const struct serve_report *report, ssize_t n)
+{
+	return n == sizeof(*report) && memchr(report->what, 0, sizeof(report->what)) &&
+	       memchr(report->remedy, 0, sizeof(report->remedy)) && memchr(report->comm, 0, sizeof(report->comm));
+}
+
+static void take_reports(struct serve *serve)
+{
+	struct serve_report report;
+
+	for (unsigned int i = 0; i < MAX_REPORTS && serve->socket >= 0; i++) {
+		ssize_t n = recv(serve->socket, &report, sizeof(report), MSG_DONTWAIT);
+
+		if (n <= 0)
+			return;
+		if (is_report(&report, n) && serve->options.report)
+			serve->options.report(serve->options.context, &report);
+	}
+}
+
+/* ---- the object ---- */
+
+static int hear_of_children(struct serve *serve)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	serve->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return serve->signals < 0 ? -errno : watch(serve, serve->signals, SOURCE_CHILDREN, EPOLLIN);
+}
+
+int serve_new(const struct serve_options *options, struct serve **ret_serve, struct err *err)
+{
+	CLEANUP(cleanup_serve) struct serve *serve = calloc(1, sizeof(*serve));
+	int r;
+
+	if (!serve)
+		return err_set(err, -ENOMEM, "out of memory");
+	*serve = (struct serve){ .options = *options,
+				 .policy = *options->policy,
+				 .worker = -1,
+				 .pidfd = -1,
+				 .socket = -1,
+				 .epoll = -1,
+				 .signals = -1,
+				 .shared = MAP_FAILED };
+	serve->options.policy = &serve->policy;
+	if (serve->options.patience_ms == 0)
+		serve->options.patience_ms = DEFAULT_PATIENCE_MS;
+	serve->shared = mmap(NULL, sizeof(*serve->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	serve->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (serve->shared == MAP_FAILED || serve->epoll < 0)
+		return err_set(err, -errno, "cannot prepare to answer io_uring_setup: %m");
+	/* Its descriptors give access to rings that are not restricted yet. */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_set(err, -errno, "cannot be protected from being traced: %m");
+	r = watch(serve, options->listener, SOURCE_LISTENER, 0);
+	if (r == 0)
+		r = hear_of_children(serve);
+	if (r == 0)
+		r = start_worker(serve);
+	if (r < 0)
+		return err_set(err, r, "the process that answers io_uring_setup cannot be started: %s", strerror(-r));
+	*ret_serve = serve;
+	serve = NULL;
+	return 0;
+}
+
+struct serve *serve_free(struct serve *serve)
+{
+	if (!serve)
+		return NULL;
+	if (serve->worker > 0) {
+		kill(serve->worker, SIGKILL);
+		reap_worker(serve);
+	}
+	if (serve->shared != MAP_FAILED)
+		munmap(serve->shared, sizeof(*serve->shared));
+	cleanup_fd(&serve->epoll);
+	cleanup_fd(&serve->signals);
+	free(serve);
+	return NULL;
+}
+
+int serve_fd(const struct serve *serve)
+{
+	return serve->epoll;
+}
+
+pid_t serve_worker(const struct serve *serve)
+{
+	return serve->worker;
+}
+
+int serve_dispatch(struct serve *serve, struct err *err)
+{
+	struct epoll_event events[8];
+	int n = epoll_wait(serve->epoll, events, 8, 0);
+	bool died = false, ended = false;
+
+	continue_worker(serve);
+	for (int i = 0; i < n; i++) {
+		died |= events[i].data.u32 == SOURCE_WORKER;
+		ended |= events[i].data.u32 == SOURCE_LISTENER;
+	}
+	take_reports(serve); /* also the last ones of a worker that died */
+	if (ended)
+		return SERVE_ENDED;
+	return died ? replace_worker(serve, err) : 0;
+}
+
+int serve_set_policy(struct serve *serve, const struct policy *policy, struct err *err)
+{
+	ssize_t n;
+
+	serve->policy = *policy;
+	do
+		n = send(serve->socket, policy, sizeof(*policy), MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	/* A worker that is gone is replaced by one that knows it. */
+	return n < 0 && errno != EPIPE && errno != ECONNRESET
+		       ? err_set(err, -errno, "the policy cannot be handed over: %m")
+		       : 0;
+}
+
+void serve_get_status(const struct serve *serve, struct serve_status *ret_status)
+{
+	struct serve_shared *shared = serve->shared;
+
+	*ret_status = (struct serve_status){ .made = atomic_load(&shared->made),
+					     .altered = atomic_load(&shared->altered),
+					     .denied = atomic_load(&shared->denied),
+					     .failed = atomic_load(&shared->failed),
+					     .workers = serve->workers,
+					     .unreported = atomic_load(&shared->unreported) };
+}
+
+/* ---- the loop ---- */
+
+/* What comes over the socket is the caller's own; a size that is neither is a mistake, and is answered all the same. */
+static int heed(struct serve *serve, int *control, struct err *err)
+{
+	struct serve_status status;
+	struct policy policy;
+	char more;
+	struct iovec parts[] = { { &policy, sizeof(policy) }, { &more, 1 } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	ssize_t n = recvmsg(*control, &message, MSG_DONTWAIT);
+	int r = 0;
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : (*control = -1, 0);
+	if (n == sizeof(policy))
+		r = serve_set_policy(serve, &policy, err);
+	serve_get_status(serve, &status);
+	if (send(*control, &status, sizeof(status), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EPIPE)
+		*control = -1;
+	return r;
+}
+
+int serve_run(const struct serve_options *options, int stop, int control, struct err *err)
+{
+	CLEANUP(cleanup_serve) struct serve *serve = NULL;
+	int r = serve_new(options, &serve, err);
+
+	while (r == 0) {
+		struct pollfd fds[] = { { .fd = serve_fd(serve), .events = POLLIN },
+					{ .fd = stop, .events = POLLIN },
+					{ .fd = control, .events = POLLIN } };
+
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+			return err_set(err, -errno, "cannot wait: %m");
+		if (fds[1].revents)
+			return SERVE_STOPPED;
+		if (fds[2].revents)
+			r = heed(serve, &control, err);
+		if (r == 0)
+			r = serve_dispatch(serve, err);
+	}
+	return r;
+}
