@@ -13,9 +13,8 @@
 #include "cli/options.h"
 
 const struct command *const command_table[] = {
-	&check_command,   &analyze_command, &hazards_command,
-	&explain_command, &ops_command,     &completion_command,
-	&help_command,    &manual_command,  NULL,
+	&check_command, &analyze_command,    &run_command,  &hazards_command, &explain_command,
+	&ops_command,   &completion_command, &help_command, &manual_command,  NULL,
 };
 
 const struct command *command_find(const char *name)

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* Carries out a plan: the one place that changes what processes may do. Every step that fails ends it. */
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+struct err;
+struct plan;
+
+struct act_program {
+	pid_t pid;
+	int pidfd;
+	int listener;     /* -1 = the plan has none */
+	int channel;      /* inner */
+	int closed_rings; /* that would have been inherited */
+};
+
+/*
+ * Forks the program and carries out its steps up to the execution; `mask` is the signal mask that it shall have. The
+ * caller's process becomes undumpable. -errno: nothing is left behind.
+ */
+int act_prepare(const struct plan *plan, char *const argv[], const sigset_t *mask, struct act_program *ret_program,
+		struct err *err);
+
+/* Has it executed: 0, or the -errno of execve (-ENOENT, -EACCES ...), and then the process is gone. */
+int act_execute(struct act_program *program, struct err *err);
+
+/* Kills what was not executed, and closes. Waits for nothing that was executed. */
+void act_done(struct act_program *program);
