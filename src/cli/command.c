@@ -9,19 +9,46 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/near.h"
 #include "cli/help.h"
 #include "cli/options.h"
 
+/* clang-format off */
 const struct command *const command_table[] = {
-	&check_command, &analyze_command,    &run_command,  &hazards_command, &explain_command,
-	&ops_command,   &completion_command, &help_command, &manual_command,  NULL,
+	&check_command,
+	&analyze_command,
+	&run_command,
+	&policy_command,
+	&hazards_command,
+	&explain_command,
+	&ops_command,
+	&completion_command,
+	&help_command,
+	&manual_command,
+	NULL,
 };
+/* clang-format on */
 
 const struct command *command_find(const char *name)
 {
 	for (size_t i = 0; command_table[i]; i++)
 		if (strcmp(command_table[i]->name, name) == 0)
 			return command_table[i];
+	return NULL;
+}
+
+const char *command_verb_name(const struct command *verb)
+{
+	const char *blank = strrchr(verb->name, ' ');
+
+	return blank ? blank + 1 : verb->name;
+}
+
+const struct command *command_find_verb(const struct command *command, const char *name)
+{
+	for (size_t i = 0; command->verbs && command->verbs[i]; i++)
+		if (strcmp(command_verb_name(command->verbs[i]), name) == 0)
+			return command->verbs[i];
 	return NULL;
 }
 
@@ -86,7 +113,7 @@ static int check_words(const struct command *command, char **words, size_t n_wor
 	return 0;
 }
 
-int command_run(const struct command *command, char **words, size_t n_words)
+static int run_itself(const struct command *command, char **words, size_t n_words)
 {
 	CLEANUP(cleanup_free) void *options = calloc(1, command->size + 1);
 	CLEANUP(cleanup_free) char *line = NULL;
@@ -110,4 +137,32 @@ int command_run(const struct command *command, char **words, size_t n_words)
 	if (r < 0)
 		return refuse(command, err.text);
 	return command->run(options, words, n_words);
+}
+
+/* The command alone, without any of its verbs. */
+static int run_none(const struct command *command, const char *word)
+{
+	const char *near = NULL;
+
+	if (!word)
+		return help_of(command, stderr), COMMAND_USAGE;
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+		return help_of(command, stdout), COMMAND_OK;
+	if (strcmp(word, "--version") == 0)
+		return help_version(stdout), COMMAND_OK;
+	for (size_t i = 0; !near && command->verbs[i]; i++)
+		if (near_is(word, command_verb_name(command->verbs[i])))
+			near = command_verb_name(command->verbs[i]);
+	return command_fail(command->name, COMMAND_USAGE,
+			    "there is no \"%s\"%s%s%s (circlip %s --help lists what there is)", word,
+			    near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "", command->name);
+}
+
+int command_run(const struct command *command, char **words, size_t n_words)
+{
+	const struct command *verb = n_words ? command_find_verb(command, words[0]) : NULL;
+
+	if (verb)
+		return command_run(verb, words + 1, n_words - 1);
+	return command->run ? run_itself(command, words, n_words) : run_none(command, words[0]);
 }

@@ -77,6 +77,9 @@ struct command {
 	const char *environment; /* variable with options to put in front; may be NULL */
 	bool runs_program;       /* its words are a program with its own options */
 	bool hidden;
+	/* NULL-terminated. The first word may be one of these, and the rest is then that one's: its name is both words
+	 * ("policy show"). A command that has no `run` of its own wants one of them. */
+	const struct command *const *verbs;
 	int (*run)(void *options, char **words, size_t n_words); /* an exit status */
 };
 
@@ -86,11 +89,15 @@ extern const struct command *const command_table[];
 const struct command *command_find(const char *name); /* NULL = no such command */
 command_names command_name;                           /* those that are not hidden */
 
+const struct command *command_find_verb(const struct command *command, const char *name); /* NULL = no such verb */
+const char *command_verb_name(const struct command *verb);                                /* "show" of "policy show" */
+
 /* Parses `words` (those after the verb), runs the verb and returns the exit status. */
 int command_run(const struct command *command, char **words, size_t n_words);
 
 /* "circlip VERB: text" on stderr; returns `status`. */
 int command_fail(const char *verb, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-extern const struct command check_command, analyze_command, run_command, hazards_command, explain_command, ops_command,
-	completion_command, help_command, manual_command;
+extern const struct command check_command, analyze_command, run_command, policy_command;
+extern const struct command hazards_command, explain_command, ops_command;
+extern const struct command completion_command, help_command, manual_command;

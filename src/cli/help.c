@@ -24,6 +24,10 @@ const char *help_value(char *buf, size_t size, const struct command_option *row)
 
 void help_synopsis(const struct command *command, FILE *file)
 {
+	if (!command->run) {
+		fprintf(file, "circlip %s VERB ...", command->name);
+		return;
+	}
 	fprintf(file, "circlip %s%s%s%s", command->name, command->options ? " [options]" : "",
 		command->runs_program ? " [--]" : "", command->words ? " " : "");
 	if (command->words)
@@ -39,12 +43,26 @@ static void option_item(const struct command_option *row, FILE *file)
 	print_item(file, label, row->help, INDENT);
 }
 
+static void put_verbs(const struct command *command, FILE *file)
+{
+	fputs("\nverbs:\n", file);
+	for (size_t i = 0; command->verbs[i]; i++) {
+		char label[64];
+
+		snprintf(label, sizeof label, "  %s", command_verb_name(command->verbs[i]));
+		print_item(file, label, command->verbs[i]->summary, 14);
+	}
+	fprintf(file, "\ncirclip %s VERB --help says more about one of them.\n", command->name);
+}
+
 void help_of(const struct command *command, FILE *file)
 {
 	fputs("usage: ", file);
 	help_synopsis(command, file);
 	fputs("\n\n", file);
 	print_wrapped(file, command->summary, 0, 0);
+	if (command->verbs)
+		put_verbs(command, file);
 	fputs("\noptions:\n", file);
 	for (const struct command_option *row = command->options; row && row->name; row++)
 		option_item(row, file);
@@ -87,14 +105,20 @@ static int help_run(void *options, char **words, size_t n_words)
 	if (!command)
 		return command_fail("help", COMMAND_USAGE, "there is no command \"%s\"%s", words[0],
 				    near_hint(hint, sizeof hint, words[0], command_name));
+	if (n_words > 1 && !command_find_verb(command, words[1]))
+		return command_fail("help", COMMAND_USAGE,
+				    "circlip %s has no \"%s\" (circlip help %s lists what it has)", words[0], words[1],
+				    words[0]);
+	if (n_words > 1)
+		command = command_find_verb(command, words[1]);
 	return help_of(command, stdout), COMMAND_OK;
 }
 
 const struct command help_command = {
 	.name = "help",
-	.words = "[COMMAND]",
+	.words = "[COMMAND [VERB]]",
 	.summary = "Say what circlip, or one of its commands, can do.",
-	.max_words = 1,
+	.max_words = 2,
 	.names = command_name,
 	.run = help_run,
 };

@@ -9,6 +9,7 @@
 #include "base/near.h"
 #include "cli/command.h"
 #include "cli/help.h"
+#include "cli/policy.h"
 
 /* What scdoc would take for its own. */
 static void put(const char *text, FILE *file)
@@ -33,6 +34,22 @@ static void put_item(const char *name, const char *value, const char *help)
 	fputs("\n\n", stdout);
 }
 
+static void put_about(const struct command *command);
+
+/* Each verb with what it is for and its options. */
+static void put_verbs(const struct command *command)
+{
+	for (size_t i = 0; command->verbs && command->verbs[i]; i++) {
+		printf("## circlip %s\n\n", command->verbs[i]->name);
+		put_about(command->verbs[i]);
+		for (const struct command_option *row = command->verbs[i]->options; row && row->name; row++) {
+			char value[64];
+
+			put_item(row->name, help_value(value, sizeof value, row), row->help);
+		}
+	}
+}
+
 static void put_options(const struct command *command)
 {
 	char value[64];
@@ -45,6 +62,10 @@ static void put_options(const struct command *command)
 
 static void put_synopsis(const struct command *command)
 {
+	for (size_t i = 0; command->verbs && command->verbs[i]; i++)
+		put_synopsis(command->verbs[i]);
+	if (!command->run)
+		return;
 	printf("*circlip %s*", command->name);
 	if (command->options)
 		fputs(" [_options_]", stdout);
@@ -67,6 +88,11 @@ static void put_about(const struct command *command)
 	fputs("\n\n", stdout);
 }
 
+static void put_mechanisms(const struct command *ignored)
+{
+	policy_mechanisms_manual();
+}
+
 static void put_commands(const struct command *ignored)
 {
 	for (size_t i = 0; command_table[i]; i++) {
@@ -82,10 +108,8 @@ static const struct {
 	const char *name;
 	void (*put)(const struct command *command);
 } parts[] = {
-	{ "synopsis", put_synopsis },
-	{ "about", put_about },
-	{ "options", put_options },
-	{ "commands", put_commands },
+	{ "synopsis", put_synopsis }, { "about", put_about },       { "options", put_options },
+	{ "verbs", put_verbs },       { "commands", put_commands }, { "mechanisms", put_mechanisms },
 };
 
 static const char *part_name(size_t i)
