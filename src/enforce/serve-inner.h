@@ -36,4 +36,7 @@ void serve_worker_main(struct serve_worker_options *options) __attribute__((nore
 /* Answers with a positive errno; a caller that has gone is no error. */
 void serve_refuse(int listener, uint64_t notification, int error);
 
+/* Process and name of the thread that asked, as far as it is still there. */
+void serve_name(struct serve_report *report);
+
 int serve_errno(const struct policy *policy); /* what a denied set-up answers, positive */

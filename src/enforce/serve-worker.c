@@ -158,16 +158,6 @@ conclude(struct setup *s, enum serve_kind kind, int error, const char *format, .
 	s->report.error = error;
 }
 
-static void name_asker(struct serve_report *report)
-{
-	struct proc_status status;
-
-	if (proc_read_status(report->tid, &status) < 0)
-		return;
-	report->pid = (pid_t)status.tgid;
-	snprintf(report->comm, sizeof(report->comm), "%.15s", status.name);
-}
-
 static void tell(struct worker *w, struct setup *s)
 {
 	struct serve_shared *shared = w->options->shared;
@@ -177,7 +167,7 @@ static void tell(struct worker *w, struct setup *s)
 					     [SERVE_FAILED] = &shared->failed };
 
 	atomic_fetch_add(counts[s->report.kind], 1);
-	name_asker(&s->report);
+	serve_name(&s->report);
 	/* Never waits: a guardian that was stopped must not stop the program. */
 	if (send(w->options->socket, &s->report, sizeof(s->report), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		atomic_fetch_add(&shared->unreported, 1);

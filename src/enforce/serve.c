@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,6 +20,7 @@
 #include "enforce/policy.h"
 #include "enforce/serve-inner.h"
 #include "kernel/call.h"
+#include "kernel/proc.h"
 
 enum { DEFAULT_PATIENCE_MS = 1000, MAX_REPORTS = 64 /* a turn */ };
 
@@ -92,6 +94,16 @@ static void reap_worker(struct serve *serve)
 	forget_worker(serve);
 }
 
+void serve_name(struct serve_report *report)
+{
+	struct proc_status status;
+
+	if (proc_read_status(report->tid, &status) < 0)
+		return;
+	report->pid = (pid_t)status.tgid;
+	snprintf(report->comm, sizeof(report->comm), "%.15s", status.name);
+}
+
 static void tell_killed(const struct serve *serve, pid_t thread)
 {
 	struct serve_report report = { .kind = SERVE_KILLED, .pid = thread, .tid = thread, .field = -1 };
@@ -99,7 +111,7 @@ static void tell_killed(const struct serve *serve, pid_t thread)
 	if (!serve->options.report)
 		return;
 	report.error = serve_errno(&serve->policy);
-	strcpy(report.comm, "?");
+	serve_name(&report);
 	strcpy(report.what, "the process that answers was killed, or its patience with this request ended");
 	serve->options.report(serve->options.context, &report);
 }
