@@ -261,7 +261,8 @@ static bool drop_attach(struct question *q)
 /* COOP_TASKRUN with TASKRUN_FLAG comes nearest to DEFER_TASKRUN; liburing heeds the flags that it gets back. */
 static bool issue_or_strip(struct question *q)
 {
-	bool strip = q->request->mechanism == MECHANISM_STRIP ||
+	/* With a polling thread that thread is the issuer, and whoever has the ring may fill it. */
+	bool strip = q->request->mechanism == MECHANISM_STRIP || q->verdict->stripped_flags & URING_SETUP_SQPOLL ||
 		     (q->request->mechanism == MECHANISM_ENABLE && !q->request->can_enable);
 	char names[64];
 

@@ -303,6 +303,9 @@ static void issuer_is_kept_or_taken_out(void **state)
 	assert_false(v.caller_enables);
 	v = ask(&policy, MECHANISM_STRIP, URING_SETUP_SINGLE_ISSUER);
 	assert_int_equal(v.params.flags, URING_SETUP_R_DISABLED);
+	v = ask(&policy, MECHANISM_ENABLE, URING_SETUP_SQPOLL | URING_SETUP_SINGLE_ISSUER);
+	assert_int_equal(v.params.flags, URING_SETUP_R_DISABLED);
+	assert_false(v.caller_enables);
 	decide(&policy, &request, &v); /* the caller cannot be made to: as under strip */
 	assert_int_equal(v.outcome, DECIDE_ALTERED);
 	assert_int_equal(v.stripped_flags, both);
