@@ -17,12 +17,19 @@ struct module {
 	Dwfl_Module *opened;
 };
 
+/* Where the function around a pc starts. libdw goes through the whole symbol table for each question. */
+enum { MODULES_STARTS = 512 };
+struct modules_start {
+	uint64_t pc, start;
+};
+
 struct modules {
 	struct module *list;
 	size_t n;
 	Dwfl *dwfl;
 	unsigned refs;
-	uint64_t used; /* when it was last opened: the longest unused is closed first */
+	struct modules_start starts[MODULES_STARTS]; /* by pc; a later one takes an older one's place */
+	uint64_t used;                               /* when it was last opened: the longest unused is closed first */
 };
 
 struct modules *modules_new(void);

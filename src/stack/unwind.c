@@ -240,13 +240,24 @@ static enum step step(struct state *s, Dwfl_Module *opened, uint64_t pc, bool sh
 }
 
 /* A part of a function that the compiler moved away has its own symbol, but is no function of its own. */
-static uint64_t function_start(Dwfl_Module *opened, uint64_t pc)
+static uint64_t ask_function_start(Dwfl_Module *opened, uint64_t pc)
 {
 	GElf_Off offset = 0;
 	GElf_Sym symbol;
-	const char *name = opened ? dwfl_module_addrinfo(opened, pc, &offset, &symbol, NULL, NULL, NULL) : NULL;
+	const char *name = dwfl_module_addrinfo(opened, pc, &offset, &symbol, NULL, NULL, NULL);
 
 	return name && !strstr(name, ".cold") ? pc - offset : 0;
+}
+
+static uint64_t function_start(struct modules *modules, Dwfl_Module *opened, uint64_t pc)
+{
+	struct modules_start *known = &modules->starts[(pc ^ pc >> 12) % MODULES_STARTS];
+
+	if (!opened)
+		return 0;
+	if (known->pc != pc)
+		*known = (struct modules_start){ pc, ask_function_start(opened, pc) };
+	return known->start;
 }
 
 size_t unwind(struct modules *modules, const struct unwind_slice *slice, struct stack_frame *frames,
@@ -270,7 +281,7 @@ size_t unwind(struct modules *modules, const struct unwind_slice *slice, struct 
 		frames[n++] = (struct stack_frame){
 			.pc = pc,
 			.cfa = cfa,
-			.function = function_start(opened, pc),
+			.function = function_start(modules, opened, pc),
 			.module = module ? module->path : "?",
 			.offset = module ? pc - module->base : pc,
 		};
