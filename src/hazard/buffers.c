@@ -5,6 +5,7 @@
 
 #include "abi/op.h"
 #include "hazard/hazard.h"
+#include "hazard/known.h"
 
 /* Which rule a release of this range belongs to: exactly one, so that one misuse is one finding. */
 enum release_class {
@@ -254,10 +255,28 @@ const struct hazard hazard_zc_notif_unaccounted = {
 
 /* ---- overlap ---- */
 
+/*
+ * Benchmarks and scrubbers read everything into one place, for they do not want the data (qemu-img bench does): a ring
+ * that goes on and on reading into exactly the same bytes is taken for one of them, and gets a note. That shows only
+ * later, so the finding waits.
+ */
+enum { SINK_LOOK = 64, SINK_ALIKE = 48, SINK_NS = 1000000000 };
+
+/* The ring's cell while and after such a finding waits. */
+union sink {
+	uint64_t cell;
+	struct {
+		bool held, is_sink;
+		uint16_t n_alike; /* reads into these bytes since */
+		uint32_t place;   /* which bytes: see sink_place() */
+	};
+};
+_Static_assert(sizeof(union sink) == sizeof(uint64_t), "it is a rule's cell");
+
 struct overlap_look {
-	struct hazard_context *context;
-	const struct moment *moment;
 	const struct model_range *mine;
+	const struct model_range
+		*first; /* that overlaps and is no read into just these bytes, else the first such read */
 };
 
 /* A counter that nobody reads: programs share one dummy for all their wakeups. */
@@ -272,42 +291,118 @@ static bool ordered(const struct model_request *first, const struct model_reques
 	       (first->chain && first->chain == second->chain && first->ring == second->ring);
 }
 
-static bool report_overlap(void *opaque, struct model_range *other)
+static uint32_t sink_place(const struct model_range *range)
 {
-	struct overlap_look *look = opaque;
-	struct model_request *request = look->mine->request;
-	struct finding *finding;
+	return (uint32_t)((range->address ^ range->length << 20) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+}
+
+static bool is_read(const struct model_range *range)
+{
+	return range->direction == ABI_OUT && known_trait(range->request, ABI_READS_FILE);
+}
+
+static bool is_same_read(const struct model_range *a, const struct model_range *b)
+{
+	return a->address == b->address && a->length == b->length && is_read(a) && is_read(b);
+}
+
+static bool is_overlap(const struct model_range *mine, const struct model_range *other)
+{
+	const struct model_request *request = mine->request;
 
 	if (other->request == request || !surely_in_flight(other->request) || ordered(other->request, request))
-		return true;
-	if (other->lifetime == ABI_UNTIL_CONSUMED || !((other->direction | look->mine->direction) & ABI_OUT))
-		return true;
+		return false;
+	if (other->lifetime == ABI_UNTIL_CONSUMED || !((other->direction | mine->direction) & ABI_OUT))
+		return false;
 	if (is_wakeup(request) && is_wakeup(other->request))
+		return false;
+	return !other->request->cancel_requested && !other->request->refused;
+}
+
+static bool note_overlap(void *opaque, struct model_range *other)
+{
+	struct overlap_look *look = opaque;
+
+	if (!is_overlap(look->mine, other))
 		return true;
-	if (other->request->cancel_requested || other->request->refused || !hazard_mark_request(look->context, request))
-		return true;
-	finding = hazard_finding(look->context, look->moment, request);
+	look->first = other;
+	return is_same_read(look->mine, other);
+}
+
+struct sink_look {
+	const struct moment *moment;
+	union sink *sink;
+};
+
+static enum hazard_decision decide_sink(struct finding *finding, const void *opaque)
+{
+	const struct sink_look *look = opaque;
+	const struct moment *moment = look->moment;
+
+	if (moment->kind == MOMENT_TICK)
+		return moment->time > finding->time + SINK_NS ? HAZARD_TELL : HAZARD_KEEP;
+	if (finding->ring != moment->ring->id)
+		return HAZARD_KEEP;
+	if (look->sink->held) {
+		if (moment->ring->n_submitted < finding->held_for)
+			return HAZARD_KEEP;
+		look->sink->held = false;
+		look->sink->is_sink = look->sink->n_alike >= SINK_ALIKE;
+	}
+	if (look->sink->is_sink) /* as are those of other places that came meanwhile */
+		finding->level = HAZARD_NOTE;
+	return HAZARD_TELL;
+}
+
+static void report_overlap(struct hazard_context *context, const struct moment *moment, const struct overlap_look *look,
+			   union sink *sink)
+{
+	const struct model_range *mine = look->mine, *other = look->first;
+	const struct model_request *request = mine->request;
+	struct finding *finding = hazard_finding(context, moment, request);
+	uint32_t place = sink_place(mine);
+
 	hazard_message(finding,
 		       "%s of %s (0x%" PRIx64 ", %" PRIu64 " bytes) overlaps %s of %s (0x%" PRIx64 ", %" PRIu64
 		       " bytes) still in flight",
-		       look->mine->name, request->op->name, look->mine->address, look->mine->length, other->name,
+		       mine->name, request->op->name, mine->address, mine->length, other->name,
 		       other->request->op->name, other->address, other->length);
 	hazard_stack(finding, "the other submitted by", other->request->process->pid, other->request->stack);
-	hazard_report(look->context, finding);
-	return false;
+	if (!is_same_read(mine, other) || ((sink->held || sink->is_sink) && sink->place != place)) {
+		hazard_report(context, finding);
+	} else if (sink->is_sink) {
+		finding->level = HAZARD_NOTE;
+		hazard_report(context, finding);
+	} else {
+		if (!sink->held)
+			*sink = (union sink){ .held = true, .place = place };
+		finding->held_for = request->ring->n_submitted + SINK_LOOK;
+		hazard_hold(context, finding);
+	}
 }
 
 static void look_overlap(struct hazard_context *context, const struct moment *moment)
 {
 	struct model_request *request = moment->request;
+	struct sink_look waiting = { moment, NULL };
 
-	if (!sure(context, moment) || !moment->process || !surely_in_flight(request) || request->refused)
+	if (moment->kind == MOMENT_TICK)
+		hazard_decide_held(context, decide_sink, &waiting);
+	if (!request || !sure(context, moment) || !moment->process || !surely_in_flight(request) || request->refused)
 		return;
+	waiting.sink = (union sink *)hazard_ring_cell(context, request->ring);
 	for (const struct model_range *range = request->ranges; range; range = range->next) {
-		struct overlap_look look = { context, moment, range };
+		struct overlap_look look = { .mine = range };
+
 		if (range->length && range->lifetime != ABI_UNTIL_CONSUMED && !range->provided)
-			model_overlaps(moment->process, range->address, range->length, report_overlap, &look);
+			model_overlaps(moment->process, range->address, range->length, note_overlap, &look);
+		if (look.first && hazard_mark_request(context, request))
+			report_overlap(context, moment, &look, waiting.sink);
+		if (waiting.sink->held && is_read(range) && sink_place(range) == waiting.sink->place)
+			waiting.sink->n_alike++;
 	}
+	if (waiting.sink->held)
+		hazard_decide_held(context, decide_sink, &waiting);
 }
 
 const struct hazard hazard_buffers_overlap_in_flight = {
@@ -317,7 +412,7 @@ const struct hazard hazard_buffers_overlap_in_flight = {
 	.why = "Two requests in flight use the same memory and the kernel writes to it: which bytes are left there is "
 	       "chance.",
 	.fix = "Give each request in flight its own buffer, or link them so that one ends before the other starts.",
-	.wants = HAZARD_WANTS(CONSUMED),
+	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(TICK),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
 	.look = look_overlap,
 };

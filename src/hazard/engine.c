@@ -99,8 +99,7 @@ static bool concerns(const struct hazard *hazard, unsigned opcode)
 {
 	if (!hazard->only_traits && !hazard->only_ops)
 		return true;
-	return (abi_op(opcode)->traits & hazard->only_traits) ||
-	       (opcode < 64 && hazard->only_ops >> opcode & 1);
+	return (abi_op(opcode)->traits & hazard->only_traits) || (opcode < 64 && hazard->only_ops >> opcode & 1);
 }
 
 static void list_add(struct list *list, size_t number)
@@ -179,7 +178,7 @@ int hazard_engine_apply(struct hazard_engine *engine, const struct event *event)
 	if (event->kind == EVENT_ENTER_RETURN && event->size >= sizeof(struct event_enter_return))
 		findings_returned(engine->findings, event->pid, ((const struct event_enter_return *)event)->call);
 	else if (event->kind == EVENT_PROCESS_EXIT)
-		findings_flush(engine->findings, true);
+		findings_process_ended(engine->findings, event->pid);
 	findings_flush(engine->findings, false);
 	return r;
 }
@@ -196,7 +195,8 @@ struct model *hazard_engine_model(struct hazard_engine *engine)
 }
 
 void hazard_engine_unchecked(const struct hazard_engine *engine,
-			     void (*each)(void *context, const struct hazard *hazard, const char *reason), void *context)
+			     void (*each)(void *context, const struct hazard *hazard, const char *reason),
+			     void *context)
 {
 	for (const struct hazard *const *rule = engine->catalogue; *rule; rule++) {
 		uint32_t missing = (*rule)->needs & ~engine->abilities;
@@ -304,6 +304,16 @@ void hazard_report_after_call(struct hazard_context *context, struct finding *fi
 		findings_hold(context->engine->findings, finding, call, only_if_consumed);
 	else
 		findings_add(context->engine->findings, finding);
+}
+
+void hazard_hold(struct hazard_context *context, const struct finding *finding)
+{
+	findings_keep(context->engine->findings, finding);
+}
+
+void hazard_decide_held(struct hazard_context *context, hazard_decide *decide, const void *opaque)
+{
+	findings_decide(context->engine->findings, context->hazard, decide, opaque);
 }
 
 static bool first_time(uint64_t bits[3], size_t number)

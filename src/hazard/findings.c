@@ -8,6 +8,7 @@ enum {
 	PENDING_MAX = 32,
 	HELD_MAX = 64,
 	PLACES_MAX = 16384,
+	NO_CALL = 0,     /* held, and for no call's return */
 	TOLD_MAX = 4096, /* remembered findings for supersession */
 	RULES_MAX = 192,
 };
@@ -132,7 +133,7 @@ static struct finding *place_new(struct findings *findings, const struct finding
 		return NULL;
 	}
 	*place = *finding;
-	place->count = 1;
+	place->count = 1 + finding->count; /* those of one place are counted while they are held */
 	findings->order[findings->n_places++] = place;
 	return place;
 }
@@ -219,9 +220,8 @@ static bool is_superseded(const struct findings *findings, const struct finding 
 
 static void remember(struct findings *findings, const struct finding *finding)
 {
-	findings->told[findings->n_told++ % TOLD_MAX] = (struct told){
-		(uint32_t)rule_number(findings, finding->hazard), finding->ring, finding->request_seq
-	};
+	findings->told[findings->n_told++ % TOLD_MAX] =
+		(struct told){ (uint32_t)rule_number(findings, finding->hazard), finding->ring, finding->request_seq };
 }
 
 static void tell(struct findings *findings, const struct finding *finding)
@@ -230,7 +230,7 @@ static void tell(struct findings *findings, const struct finding *finding)
 
 	remember(findings, finding);
 	if (place) {
-		place->count++;
+		place->count += 1 + finding->count;
 		return;
 	}
 	place = place_new(findings, finding);
@@ -255,6 +255,16 @@ void findings_hold(struct findings *findings, const struct finding *finding, uin
 		(struct held){ .finding = *finding, .call = call, .only_if_consumed = only_if_consumed };
 }
 
+void findings_keep(struct findings *findings, const struct finding *finding)
+{
+	for (size_t i = 0; i < findings->n_held; i++)
+		if (findings->held[i].call == NO_CALL && place_key(&findings->held[i].finding) == place_key(finding)) {
+			findings->held[i].finding.count++;
+			return;
+		}
+	findings_hold(findings, finding, NO_CALL, false);
+}
+
 void findings_consumed(struct findings *findings, uint64_t request_seq)
 {
 	for (size_t i = 0; i < findings->n_held; i++)
@@ -262,11 +272,43 @@ void findings_consumed(struct findings *findings, uint64_t request_seq)
 			findings->held[i].consumed = true;
 }
 
+static void drop_held(struct findings *findings, size_t i)
+{
+	memmove(&findings->held[i], &findings->held[i + 1], (--findings->n_held - i) * sizeof(findings->held[0]));
+}
+
 static void release_held(struct findings *findings, size_t i)
 {
 	if (!findings->held[i].only_if_consumed || findings->held[i].consumed)
 		findings_add(findings, &findings->held[i].finding);
-	memmove(&findings->held[i], &findings->held[i + 1], (--findings->n_held - i) * sizeof(findings->held[0]));
+	drop_held(findings, i);
+}
+
+void findings_decide(struct findings *findings, const struct hazard *hazard, hazard_decide *decide, const void *opaque)
+{
+	static void (*const then[])(struct findings *,
+				    size_t) = { [HAZARD_DROP] = drop_held, [HAZARD_TELL] = release_held };
+
+	for (size_t i = 0; i < findings->n_held;) {
+		struct held *held = &findings->held[i];
+		enum hazard_decision decision = HAZARD_KEEP;
+
+		if (held->call == NO_CALL && held->finding.hazard == hazard)
+			decision = decide(&held->finding, opaque);
+		if (decision == HAZARD_KEEP)
+			i++;
+		else
+			then[decision](findings, i);
+	}
+}
+
+void findings_process_ended(struct findings *findings, uint32_t pid)
+{
+	for (size_t i = 0; i < findings->n_held;)
+		if (findings->held[i].finding.pid == pid)
+			release_held(findings, i);
+		else
+			i++;
 }
 
 void findings_returned(struct findings *findings, uint32_t pid, uint64_t call)

@@ -21,11 +21,18 @@ void findings_add(struct findings *findings, const struct finding *finding);
 /* The same, told when call `call` of process `finding->pid` has returned. */
 void findings_hold(struct findings *findings, const struct finding *finding, uint64_t call, bool only_if_consumed);
 
+/* The same, told when its process ends, unless findings_decide() lets it go before. */
+void findings_keep(struct findings *findings, const struct finding *finding);
+void findings_decide(struct findings *findings, const struct hazard *hazard, hazard_decide *decide, const void *opaque);
+
 /* The request was taken by the kernel. */
 void findings_consumed(struct findings *findings, uint64_t request_seq);
 
 /* The call has returned: what was held for it counts from now on. */
 void findings_returned(struct findings *findings, uint32_t pid, uint64_t call);
+
+/* The process has ended: what was held for it counts from now on. */
+void findings_process_ended(struct findings *findings, uint32_t pid);
 
 /* The event is over: tells what is left of what was added. `all` also tells what is held. */
 void findings_flush(struct findings *findings, bool all);

@@ -64,6 +64,7 @@ struct finding {
 	uint64_t time, seq;
 	uint64_t in_flight_ns;		/* how long the request had been in flight, 0 = does not apply */
 	uint64_t count;			/* times seen at this place so far */
+	uint64_t held_for;		/* the rule's own, while it holds the finding back: see hazard_hold() */
 	size_t n_steps;
 	char steps[FINDING_STEPS][FINDING_STEP_BYTES]; /* a deadlock's steps, a chain's members */
 };
@@ -83,6 +84,16 @@ void hazard_report(struct hazard_context *context, struct finding *finding);
  * supersedes it) can still speak; dropped when the request turns out not to have been consumed if `only_if_consumed`.
  */
 void hazard_report_after_call(struct hazard_context *context, struct finding *finding, bool only_if_consumed);
+
+/*
+ * As hazard_report(), but held back until this rule knows better: hazard_decide_held() asks `decide` about each finding the rule holds. What
+ * nobody decided is told when its process ends.
+ */
+enum hazard_decision { HAZARD_KEEP, HAZARD_DROP, HAZARD_TELL };
+typedef enum hazard_decision hazard_decide(struct finding *finding, const void *opaque);
+
+void hazard_hold(struct hazard_context *context, const struct finding *finding);
+void hazard_decide_held(struct hazard_context *context, hazard_decide *decide, const void *opaque);
 
 /* True the first time it is called for this rule and request (or ring, or process): "say it once". */
 bool hazard_mark_request(struct hazard_context *context, struct model_request *request);

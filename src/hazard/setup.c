@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Rings that the kernel refuses to make. */
+/*
+ * Rings that the kernel refuses to make.
+ *
+ * Programs also ask for more than goes together on purpose and drop flags until the kernel agrees (fio does, with
+ * SQPOLL and DEFER_TASKRUN). So the finding waits for what comes next: when the same thread gets its ring with some of
+ * the same flags, nothing was lost and it is only a note.
+ */
 #include "hazard/hazard.h"
 #include "hazard/known.h"
+
+enum { RETRY_NS = 1000000000 }; /* who wants to try again has done so by then */
 
 /* A combination that every kernel refuses: each flag of `all` is set and none of `none`. */
 struct conflict {
@@ -63,21 +71,47 @@ static const char *why_refused(const struct event_setup *setup)
 	return text || !setup->asked_resv ? text : "the reserved fields of io_uring_params are not zero";
 }
 
+static enum hazard_decision decide_retried(struct finding *finding, const void *opaque)
+{
+	const struct event_setup *setup = opaque;
+
+	if (finding->pid != setup->h.pid || finding->tid != setup->h.tid)
+		return HAZARD_KEEP;
+	if (setup->asked_flags == finding->held_for || (setup->asked_flags & ~finding->held_for))
+		return HAZARD_KEEP;
+	finding->level = HAZARD_NOTE;
+	return HAZARD_TELL;
+}
+
+static enum hazard_decision decide_late(struct finding *finding, const void *opaque)
+{
+	const uint64_t *time = opaque;
+
+	return *time > finding->time + RETRY_NS ? HAZARD_TELL : HAZARD_KEEP;
+}
+
 static void look_setup_flag_conflict(struct hazard_context *context, const struct moment *moment)
 {
 	const struct event_setup *setup = (const struct event_setup *)moment->event;
 	struct finding *finding;
 	const char *text;
 
-	if (setup->result >= 0)
+	if (moment->kind == MOMENT_TICK) {
+		hazard_decide_held(context, decide_late, &moment->time);
 		return;
+	}
+	if (setup->result >= 0) {
+		hazard_decide_held(context, decide_retried, setup);
+		return;
+	}
 	text = why_refused(setup);
 	if (!text)
 		return;
 	finding = hazard_finding(context, moment, NULL);
 	hazard_message(finding, "io_uring_setup(%u entries, flags 0x%x) failed with %d: %s", setup->entries,
 		       setup->asked_flags, setup->result, text);
-	hazard_report(context, finding);
+	finding->held_for = setup->asked_flags;
+	hazard_hold(context, finding);
 }
 
 const struct hazard hazard_setup_flag_conflict = {
@@ -87,7 +121,7 @@ const struct hazard hazard_setup_flag_conflict = {
 	.why = "Setup flags have preconditions and exclude one another; the kernel answers EINVAL for all of them and "
 	       "makes no ring.",
 	.fix = "Ask for a combination that any kernel can grant; where a flag may be too new, try again without it.",
-	.wants = HAZARD_WANTS(RING_SETUP),
+	.wants = HAZARD_WANTS(RING_SETUP) | HAZARD_WANTS(TICK),
 	.needs = 0,
 	.look = look_setup_flag_conflict,
 };

@@ -3,7 +3,7 @@
 #include "hazard/hazard.h"
 #include "hazard/known.h"
 
-enum { MAX_SLOTS_SCANNED = 256, MAX_ALIKE = 16 };
+enum { MAX_SLOTS_SCANNED = 256, MAX_ALIKE = 16, STALE_LOOK = 256, STALE_NS = 1000000000 };
 
 /* Operations whose repetition does something again. */
 static bool repeats_badly(const struct model_request *request)
@@ -29,53 +29,17 @@ static bool looks_reset(const struct uring_sqe *sqe)
  * requests) shows the same value in several slots, or takes whole rounds of entries through the same slots again.
  */
 enum {
-	HABIT_REUSES = 1u << 0,  /* some user_data was seen in two slots */
-	HABIT_BATCHES = 1u << 1, /* a call submitted several entries */
-	HABIT_REPEATS = 1u << 2, /* an innocent entry came through its slot unchanged */
+	HABIT_BATCHES = 1u << 0, /* a call submitted several entries */
+	HABIT_REPEATS = 1u << 1, /* an innocent entry came through its slot unchanged */
 };
 
-static bool in_other_slot(const struct model_ring *ring, const struct model_request *request)
-{
-	for (uint32_t i = 0; i < ring->n_shadow; i++)
-		if (i != request->slot && ring->shadow[i].valid &&
-		    ring->shadow[i].sqe.user_data == request->sqe.user_data)
-			return true;
-	return false;
-}
-
-static bool any_slots_alike(const struct model_ring *ring)
-{
-	for (uint32_t i = 0; i < ring->n_shadow; i++)
-		for (uint32_t j = i + 1; ring->shadow[i].valid && j < ring->n_shadow; j++)
-			if (ring->shadow[j].valid && ring->shadow[i].sqe.user_data == ring->shadow[j].sqe.user_data)
-				return true;
-	return false;
-}
-
-/* Learns from some entries: all at first, then a sample. */
-static void habit_learn(uint64_t *cell, const struct model_request *request)
+/* Whether the program has never been seen to use a user_data twice. */
+static bool habit_unique(const struct model_request *request)
 {
 	const struct model_ring *ring = request->ring;
 
-	if ((*cell & HABIT_REUSES) || (ring->n_submitted > 2 * ring->sq_entries && request->sq_index % 16))
-		return;
-	if (ring->n_shadow < 2 || ring->n_shadow > MAX_SLOTS_SCANNED || in_other_slot(ring, request))
-		*cell |= HABIT_REUSES;
-}
-
-/* Whether the program has never been seen to use a user_data twice; asked only when there is a suspect, for it looks at every slot. */
-static bool habit_unique(uint64_t *cell, const struct model_request *request)
-{
-	const struct model_ring *ring = request->ring;
-
-	if (*cell & HABIT_REUSES)
-		return false;
-	if (ring->n_shadow < 2 || ring->n_shadow > MAX_SLOTS_SCANNED || in_other_slot(ring, request) ||
-	    any_slots_alike(ring)) {
-		*cell |= HABIT_REUSES;
-		return false;
-	}
-	return true;
+	return ring->tags && ring->n_shadow >= 2 && !ring->tags_reused &&
+	       !model_tag_elsewhere(ring, request->sqe.user_data, request->slot);
 }
 
 static const struct model_slot_shadow *former_entry(const struct model_request *request)
@@ -137,7 +101,7 @@ static void judge_batch(struct hazard_context *context, const struct moment *mom
 	}
 	if (!any_fresh)
 		*cell |= HABIT_REPEATS;
-	if (!any_fresh || !any_suspect || (*cell & HABIT_REPEATS) || !habit_unique(cell, moment->request))
+	if (!any_fresh || !any_suspect || (*cell & HABIT_REPEATS) || !habit_unique(moment->request))
 		return;
 	for (other = moment->ring->staged_first; other; other = other->next)
 		if (other->call == moment->request->call && other->state == REQUEST_STAGED && is_suspect(other))
@@ -151,7 +115,7 @@ static void judge_alone(struct hazard_context *context, const struct moment *mom
 	if (!is_repetition(request))
 		return;
 	if (repeats_badly(request) && request->ring->sq_entries >= 4 && !(*cell & (HABIT_BATCHES | HABIT_REPEATS)) &&
-	    habit_unique(cell, request))
+	    habit_unique(request))
 		report_replay(context, moment, request);
 	else
 		*cell |= HABIT_REPEATS;
@@ -167,7 +131,6 @@ static void look_sqe_abandoned_replay(struct hazard_context *context, const stru
 		return;
 	cell = hazard_ring_cell(context, request->ring);
 	n_submit = moment->thread->enter.n_submit;
-	habit_learn(cell, request);
 	/* Flags gone, all else the same: only io_uring_get_sqe() does that. */
 	if (is_repetition(request) && !looks_reset(&former_entry(request)->sqe))
 		report_replay(context, moment, request);
@@ -207,19 +170,40 @@ static bool is_stale(const struct model_request *request, const struct uring_sqe
 	return request->ring->n_submitted >= 1;
 }
 
+/*
+ * A request object that was freed and made again can come to the same slot by chance. Where that happens, others come
+ * to other slots before long (Node's do, after a garbage collection): the finding waits for as many submissions as
+ * would show it.
+ */
+static enum hazard_decision decide_stale(struct finding *finding, const void *opaque)
+{
+	const struct moment *moment = opaque;
+
+	if (moment->kind == MOMENT_TICK)
+		return moment->time > finding->time + STALE_NS ? HAZARD_TELL : HAZARD_KEEP;
+	if (finding->ring != moment->ring->id)
+		return HAZARD_KEEP;
+	if (moment->ring->tags_reused)
+		return HAZARD_DROP;
+	return moment->ring->n_submitted > finding->held_for ? HAZARD_TELL : HAZARD_KEEP;
+}
+
 static void look_stale_user_data(struct hazard_context *context, const struct moment *moment)
 {
 	struct model_request *request = moment->request;
 	const struct model_slot_shadow *former;
 	struct finding *finding;
-	uint64_t *cell;
+	uint64_t *held;
 
+	if (moment->kind == MOMENT_TICK)
+		hazard_decide_held(context, decide_stale, moment);
 	if (!request || !known_sure(hazard_model(context), moment))
 		return;
-	cell = hazard_ring_cell(context, request->ring);
-	habit_learn(cell, request);
+	held = hazard_ring_cell(context, request->ring);
+	if (*held)
+		hazard_decide_held(context, decide_stale, moment);
 	former = former_entry(request);
-	if (!former || !is_stale(request, &former->sqe) || !habit_unique(cell, request))
+	if (!former || !is_stale(request, &former->sqe) || !habit_unique(request))
 		return;
 	finding = hazard_finding(context, moment, request);
 	hazard_message(finding,
@@ -228,7 +212,9 @@ static void look_stale_user_data(struct hazard_context *context, const struct mo
 		       "taken for that request's",
 		       request->op->name, (unsigned long long)request->sqe.user_data, abi_op(former->sqe.opcode)->name,
 		       request->slot);
-	hazard_report_after_call(context, finding, true);
+	finding->held_for = request->ring->n_submitted + STALE_LOOK;
+	*held = 1;
+	hazard_hold(context, finding);
 }
 
 static const char *const stale_supersedes[] = { "user-data-collision", NULL };
@@ -242,7 +228,7 @@ const struct hazard hazard_stale_user_data = {
 	       "completion is handed to that older request's owner.",
 	.fix = "Call io_uring_sqe_set_data() (or set_data64) for every entry, also for those whose completion does not "
 	       "matter.",
-	.wants = HAZARD_WANTS(SUBMIT),
+	.wants = HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(TICK),
 	.needs = SOURCE_SQES,
 	.look = look_stale_user_data,
 	.supersedes = stale_supersedes,
@@ -297,8 +283,9 @@ static void look_user_data_collision(struct hazard_context *context, const struc
 {
 	struct model_request *request = moment->request, *other;
 
-	if (!request || (!request->same_prev && !request->same_next) || !known_sure(hazard_model(context), moment) || !request->sqe.user_data ||
-	    request->sqe.user_data == UINT64_MAX || !moves_data(request) || request->multishot)
+	if (!request || (!request->same_prev && !request->same_next) || !known_sure(hazard_model(context), moment) ||
+	    !request->sqe.user_data || request->sqe.user_data == UINT64_MAX || !moves_data(request) ||
+	    request->multishot)
 		return;
 	other = model_same_user_data(request->ring, request->sqe.user_data);
 	for (unsigned n = 0; other && n < MAX_ALIKE; other = other->same_next, n++) {

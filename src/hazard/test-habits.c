@@ -23,8 +23,9 @@ struct hazard_context {
 	struct model model;
 	uint64_t cell;
 	unsigned n_reports;
-	bool marked;
-	struct finding finding;
+	unsigned n_notes;
+	bool marked, holds;
+	struct finding finding, held;
 };
 
 static struct hazard_context now;
@@ -33,6 +34,7 @@ struct finding *hazard_finding(struct hazard_context *context, const struct mome
 			       const struct model_request *request)
 {
 	memset(&context->finding, 0, sizeof(context->finding));
+	context->finding.ring = moment->ring ? moment->ring->id : 0;
 	return &context->finding;
 }
 
@@ -57,6 +59,26 @@ void hazard_report(struct hazard_context *context, struct finding *finding)
 void hazard_report_after_call(struct hazard_context *context, struct finding *finding, bool only_if_consumed)
 {
 	context->n_reports++;
+}
+
+/* One at a time; it counts as reported until the rule lets it go. */
+void hazard_hold(struct hazard_context *context, const struct finding *finding)
+{
+	context->held = *finding;
+	context->holds = true;
+	context->n_reports++;
+}
+
+void hazard_decide_held(struct hazard_context *context, hazard_decide *decide, const void *opaque)
+{
+	enum hazard_decision decision = context->holds ? decide(&context->held, opaque) : HAZARD_KEEP;
+
+	if (decision == HAZARD_KEEP)
+		return;
+	context->holds = false;
+	context->n_notes += context->held.level == HAZARD_NOTE;
+	if (decision == HAZARD_DROP || context->held.level == HAZARD_NOTE)
+		context->n_reports--;
 }
 
 bool hazard_mark_request(struct hazard_context *context, struct model_request *request)
@@ -88,6 +110,7 @@ uint64_t *hazard_ring_cell(struct hazard_context *context, struct model_ring *ri
 /* ---- a ring of four entries ---- */
 
 static struct model_slot_shadow shadow[4];
+static struct model_tag tags[MODEL_TAGS];
 static struct model_ring ring;
 static struct model_process process;
 static struct model_thread thread;
@@ -97,8 +120,9 @@ static int start(void **state)
 {
 	memset(&now, 0, sizeof(now));
 	memset(shadow, 0, sizeof(shadow));
+	memset(tags, 0, sizeof(tags));
 	ring = (struct model_ring){
-		.id = 1, .sq_entries = 4, .cq_entries = 8, .shadow = shadow, .n_shadow = 4, .process = &process
+		.id = 1, .sq_entries = 4, .cq_entries = 8, .shadow = shadow, .n_shadow = 4, .tags = tags, .process = &process
 	};
 	process = (struct model_process){ .pid = 1, .n_threads = 1 };
 	thread = (struct model_thread){ .tid = 1, .process = &process };
@@ -143,8 +167,10 @@ static void submit(const struct hazard *rule, uint32_t slot, unsigned n, const s
 		rule->look(&now, &moment);
 		batch[i].event = NULL;
 	}
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		shadow[(slot + i) % 4] = (struct model_slot_shadow){ .sqe = sqes[i], .valid = true };
+		model_tag_put(&ring, sqes[i].user_data, (slot + i) % 4);
+	}
 	ring.n_submitted += n;
 }
 
@@ -221,6 +247,16 @@ static void stale_not_for_a_tag(void **state)
 {
 	for (uint32_t i = 0; i < 12; i++)
 		submit_one(&hazard_stale_user_data, i % 4, entry(i % 3 ? URING_OP_NOP : URING_OP_WRITE, 0, 7));
+	assert_int_equal(now.n_reports, 0);
+}
+
+static void stale_not_when_objects_are_used_again(void **state)
+{
+	first_round(&hazard_stale_user_data);
+	submit_one(&hazard_stale_user_data, 0, entry(URING_OP_NOP, 0, 1));
+	assert_int_equal(now.n_reports, 1);
+	submit_one(&hazard_stale_user_data, 1, entry(URING_OP_NOP, 0, 4));
+	submit_one(&hazard_stale_user_data, 2, entry(URING_OP_NOP, 0, 9));
 	assert_int_equal(now.n_reports, 0);
 }
 
@@ -317,6 +353,26 @@ static void setup_conflicts(void **state)
 	assert_int_equal(refused(URING_SETUP_CQSIZE, 64, 33), 0);
 }
 
+static void granted(uint32_t flags)
+{
+	struct event_setup event = { .entries = 8, .result = 5, .asked_flags = flags };
+	struct moment moment = { .kind = MOMENT_RING_SETUP, .event = &event.h, .process = &process };
+
+	hazard_setup_flag_conflict.look(&now, &moment);
+}
+
+static void setup_with_less_is_a_note(void **state)
+{
+	uint32_t all = URING_SETUP_SQPOLL | URING_SETUP_SINGLE_ISSUER | URING_SETUP_DEFER_TASKRUN;
+
+	assert_int_equal(refused(all, 8, 0), 1);
+	granted(URING_SETUP_CQSIZE);
+	assert_int_equal(now.n_reports, 1);
+	granted(URING_SETUP_SQPOLL | URING_SETUP_SINGLE_ISSUER);
+	assert_int_equal(now.n_reports, 0);
+	assert_int_equal(now.n_notes, 1);
+}
+
 /* ---- waits ---- */
 
 static void tick(const struct hazard *rule, uint64_t time)
@@ -372,12 +428,14 @@ int main(void)
 		cmocka_unit_test_setup(stale_by_slot, start),
 		cmocka_unit_test_setup(stale_not_for_the_same_buffer, start),
 		cmocka_unit_test_setup(stale_not_for_a_tag, start),
+		cmocka_unit_test_setup(stale_not_when_objects_are_used_again, start),
 		cmocka_unit_test_setup(unseen_when_waiting_again, start),
 		cmocka_unit_test_setup(unseen_not_when_taken_at_the_end, start),
 		cmocka_unit_test_setup(unseen_when_the_ring_goes_untouched, start),
 		cmocka_unit_test_setup(over_advance_across_the_wrap, start),
 		cmocka_unit_test_setup(over_advance_twice_beside_threads, start),
 		cmocka_unit_test_setup(setup_conflicts, start),
+		cmocka_unit_test_setup(setup_with_less_is_a_note, start),
 		cmocka_unit_test_setup(wait_for_nothing, start),
 		cmocka_unit_test_setup(wait_on_an_unused_ring_is_a_forgotten_submit, start),
 		cmocka_unit_test_setup(wait_beside_a_thread_is_silent, start),

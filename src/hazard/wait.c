@@ -10,7 +10,7 @@
  * The cell: how many completions could come for the wait under way (saturating), and whether an entry under preparation
  * was seen beyond the published tail.
  */
-enum { CELL_UNLIMITED = 0x7fffffff };
+enum { CELL_UNLIMITED = 0x7fffffff, COUNTED_OPEN = 1024 };
 #define CELL_PREPARED (UINT64_C(1) << 32)
 
 static uint32_t completions_of(const struct model_request *request)
@@ -35,8 +35,11 @@ static void count_possible(uint64_t *cell, const struct moment *moment)
 
 	*cell &= CELL_PREPARED;
 	add_possible(cell, enter->cq_tail - enter->cq_head);
-	if (moment->ring->n_unknown || (enter->sq_flags & URING_SQ_CQ_OVERFLOW) || moment->ring->lost)
+	if (moment->ring->n_unknown || moment->ring->n_multishot || moment->ring->n_open > COUNTED_OPEN ||
+	    (enter->sq_flags & URING_SQ_CQ_OVERFLOW) || moment->ring->lost)
 		add_possible(cell, CELL_UNLIMITED);
+	if ((*cell & CELL_UNLIMITED) == CELL_UNLIMITED)
+		return; /* also because many would be counted at each call */
 	for (const struct model_request *request = moment->ring->first; request; request = request->next)
 		if (request->state != REQUEST_QUEUED)
 			add_possible(cell, completions_of(request));

@@ -423,6 +423,8 @@ static const struct model_request *endless_before(const struct model_request *dr
 
 static void look_behind_endless(struct hazard_context *context, const struct moment *moment, struct model_ring *ring)
 {
+	if (!ring->n_drains || !ring->n_multishot)
+		return;
 	for (struct model_request *request = ring->first; request; request = request->next) {
 		const struct model_request *endless;
 		struct finding *finding;

@@ -148,6 +148,13 @@ enum { MODEL_FILE_BUCKETS = 64 };
 
 struct model_slot_shadow { struct uring_sqe sqe; bool valid; bool failed; };
 
+/*
+ * In which slot a user_data was last consumed, for the newest some thousand values: more than the shadow remembers, since a program that uses
+ * request objects again may do so after many rounds through the ring. A later value takes an older one's place in the table.
+ */
+enum { MODEL_TAGS = 4096 };
+struct model_tag { uint64_t user_data; uint32_t slot_plus_one; };
+
 struct model_ring {
 	uint32_t id;		/* event.ring */
 	int32_t fd;
@@ -167,12 +174,15 @@ struct model_ring {
 	uint32_t n_inflight;
 	uint32_t n_unknown;
 	uint32_t n_multishot;	/* of the in-flight ones */
+	uint32_t n_drains;	/* of the in-flight ones: with IOSQE_IO_DRAIN */
 	bool lost;		/* EVENT_CQ_LOST at some time */
 	struct model_request *first, *last;	/* open requests, oldest first */
 	struct map by_user_data;	/* user_data -> first model_request of the set */
 	struct model_request *by_file[MODEL_FILE_BUCKETS]; /* in flight on files that are known */
 	struct model_slot_shadow *shadow; /* per SQE slot: the entry last consumed from it; NULL = out of memory */
 	uint32_t n_shadow;
+	struct model_tag *tags;		/* MODEL_TAGS of them, by hash; NULL = out of memory */
+	bool tags_reused;		/* some user_data was consumed from two slots */
 	struct map groups;	/* id -> struct model_group */
 	struct model_buffer *buffers; uint32_t n_buffers;
 	struct model_slot *slots; uint32_t n_slots; bool files_registered;
@@ -287,6 +297,10 @@ struct model *model_free(struct model *model);
 
 /* Applies one event (of any kind, also unknown ones). 0, or -ENOMEM when state could not be kept (it then counts as lost). */
 int model_apply(struct model *model, const struct event *event);
+
+/* Whether the user_data was last consumed from another slot than this; and the noting of it. */
+bool model_tag_elsewhere(const struct model_ring *ring, uint64_t user_data, uint32_t slot);
+void model_tag_put(struct model_ring *ring, uint64_t user_data, uint32_t slot);
 
 /* Ends the observation: tells MOMENT_FINISH. */
 void model_finish(struct model *model);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A request's way: staged when enter is called, in flight when the kernel took it (or queued when it did not), done at its final completion, unknown
- * where that may have gone by unseen. All open requests of a ring are in one list, oldest first; those that a completion can name are also
- * listed under their user_data.
+ * A request's way: staged when enter is called, in flight when the kernel took it (or queued when it did not), done at
+ * its final completion, unknown where that may have gone by unseen. All open requests of a ring are in one list, oldest
+ * first; those that a completion can name are also listed under their user_data.
  */
 #include <string.h>
 
@@ -99,8 +99,8 @@ static void file_remove(struct model_request *request)
 		return;
 	if (request->file_next)
 		request->file_next->file_prev = request->file_prev;
-	*(request->file_prev ? &request->file_prev->file_next : &request->ring->by_file[file_bucket(&request->object)]) =
-		request->file_next;
+	*(request->file_prev ? &request->file_prev->file_next
+			     : &request->ring->by_file[file_bucket(&request->object)]) = request->file_next;
 	request->on_file = false;
 }
 
@@ -118,6 +118,7 @@ static void count(struct model_request *request, int by)
 	case REQUEST_INFLIGHT:
 		ring->n_inflight += (uint32_t)by;
 		ring->n_multishot += request->multishot ? (uint32_t)by : 0;
+		ring->n_drains += request->sqe.flags & URING_SQE_IO_DRAIN ? (uint32_t)by : 0;
 		break;
 	case REQUEST_UNKNOWN:
 		ring->n_unknown += (uint32_t)by;
@@ -149,6 +150,7 @@ static void remember_in_slot(const struct model_request *request)
 
 	if (!ring->shadow || request->slot >= ring->n_shadow)
 		return;
+	model_tag_put(ring, request->sqe.user_data, request->slot);
 	ring->shadow[request->slot] = (struct model_slot_shadow){ .sqe = request->sqe, .valid = true };
 }
 

@@ -27,6 +27,8 @@ static void shadow_renew(struct model *model, struct model_ring *ring)
 	model_give_bytes(model, ring->shadow, ring->n_shadow, sizeof(*ring->shadow));
 	ring->shadow = model_take_bytes(model, ring->sq_entries, sizeof(*ring->shadow));
 	ring->n_shadow = ring->shadow ? ring->sq_entries : 0;
+	model_give_bytes(model, ring->tags, MODEL_TAGS, sizeof(*ring->tags));
+	ring->tags = model_take_bytes(model, MODEL_TAGS, sizeof(*ring->tags));
 }
 
 static int ring_new(struct step *step, const struct event_setup *event)
@@ -166,6 +168,7 @@ void ring_deinit(struct model *model, struct model_ring *ring)
 	map_deinit(&ring->groups);
 	map_deinit(&ring->by_user_data);
 	model_give_bytes(model, ring->shadow, ring->n_shadow, sizeof(*ring->shadow));
+	model_give_bytes(model, ring->tags, MODEL_TAGS, sizeof(*ring->tags));
 	model_give_bytes(model, ring->buffers, ring->n_buffers, sizeof(*ring->buffers));
 	model_give_bytes(model, ring->slots, ring->n_slots, sizeof(*ring->slots));
 	free(ring);
