@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* A mapped buffer behind an iovec is unmapped. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* A send goes on behind the end of the allocation: other data leaves the process. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The buffer is freed at the answer of the cancellation: a read from disk goes on. */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <liburing.h>
 #include <stdio.h>

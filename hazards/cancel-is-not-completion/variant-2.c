@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Everything is cancelled by descriptor, and the answer taken for the end of a write. */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <liburing.h>
 #include <stdio.h>

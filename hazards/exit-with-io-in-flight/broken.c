@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The ring is closed while reads from disk are in flight. */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <liburing.h>
 #include <stdio.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Some are awaited, not all. */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <liburing.h>
 #include <stdio.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The registered memory is unmapped and mapped anew. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The same, repaired. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <sys/mman.h>
 #include <unistd.h>

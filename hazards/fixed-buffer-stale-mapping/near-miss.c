@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory beside the registered buffer goes; the buffer itself is unmapped after its last use. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* madvise(MADV_DONTNEED) takes the pages away. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The child submits to the ring of its parent. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <sys/wait.h>
 #include <unistd.h>

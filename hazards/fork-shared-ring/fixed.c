@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The same, repaired. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The child takes the completion of its parent's timeout. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The parent goes on with the ring that the child has used. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <sys/wait.h>
 #include <unistd.h>

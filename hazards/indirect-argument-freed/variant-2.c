@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The result of waitid is written when the child ends. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The ring is enabled by the thread that uses it. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <pthread.h>
 #include <sys/syscall.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* A request now and then, and a thread that spins in between. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <unistd.h>
 

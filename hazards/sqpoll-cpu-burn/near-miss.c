@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* A short idle time suits seldom requests. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <unistd.h>
 

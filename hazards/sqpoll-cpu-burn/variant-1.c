@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* No idle time given means one second. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <unistd.h>
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* One burst, then a long pause. */
-#define _GNU_SOURCE
 #include <liburing.h>
 #include <unistd.h>
 

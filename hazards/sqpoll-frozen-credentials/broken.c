@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Privileges are dropped; the ring opens files as root. */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <liburing.h>
 #include <stdio.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Without a polling thread the ids of the submitting task count. */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <liburing.h>
 #include <stdio.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* setuid, and a file status. */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <liburing.h>
 #include <stdio.h>

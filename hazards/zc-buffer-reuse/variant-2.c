@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* A mapped buffer is unmapped at the first completion. */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <liburing.h>
 #include <stdlib.h>

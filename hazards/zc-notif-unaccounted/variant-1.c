@@ -33,14 +33,6 @@ static void send_zc(struct io_uring *ring, int fd, const void *data, unsigned in
 	io_uring_submit(ring);
 }
 
-static void drain(int fd, int size)
-{
-	char buffer[4096];
-
-	while (size > 0)
-		size -= read(fd, buffer, sizeof(buffer));
-}
-
 int main(void)
 {
 	struct io_uring ring;

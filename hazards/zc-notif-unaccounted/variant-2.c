@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* A mapped buffer, the same miscount. */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <liburing.h>
 #include <string.h>
@@ -32,14 +31,6 @@ static void send_zc(struct io_uring *ring, int fd, const void *data, unsigned in
 	sqe->opcode = URING_OP_SEND_ZC;
 	sqe->user_data = 1;
 	io_uring_submit(ring);
-}
-
-static void drain(int fd, int size)
-{
-	char buffer[4096];
-
-	while (size > 0)
-		size -= read(fd, buffer, sizeof(buffer));
 }
 
 int main(void)
