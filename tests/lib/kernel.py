@@ -1,16 +1,42 @@
 # SPDX-License-Identifier: MIT
 """Counts the requests that the kernel took from a process and its descendants, by its own tracepoints."""
+import atexit
 import glob
 import os
+import subprocess
+import tempfile
 import uuid
 
-ROOTS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+ROOTS = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
 EVENTS = ("io_uring_submit_req", "io_uring_req_failed")
 BUFFER_KB = 32768  # per CPU
 
 
 class Unavailable(Exception):
     pass
+
+
+def has_events(root):
+    return os.path.isdir(os.path.join(root, "events", "io_uring"))
+
+
+def mounted():
+    """A tracefs: the system's, or one mounted for as long as this test runs; None = not to be had."""
+    root = next(filter(has_events, ROOTS), None)
+    if root or os.geteuid():
+        return root
+    place = tempfile.mkdtemp(prefix="circlip-tracefs-")
+    if subprocess.run(["mount", "-t", "tracefs", "tracefs", place], capture_output=True).returncode:
+        os.rmdir(place)
+        return None
+
+    def leave():
+        subprocess.run(["umount", "--lazy", place], capture_output=True)
+        os.rmdir(place)
+
+    atexit.register(leave)
+    ROOTS.insert(0, place)
+    return place if has_events(place) else None
 
 
 class Count:
@@ -20,9 +46,9 @@ class Count:
     """
 
     def __init__(self):
-        root = next((r for r in ROOTS if os.path.isdir(os.path.join(r, "events", "io_uring"))), None)
+        root = mounted()
         if root is None:
-            raise Unavailable("tracefs is not mounted, or has no io_uring events")
+            raise Unavailable("tracefs is not mounted and cannot be, or has no io_uring events")
         self.path = os.path.join(root, "instances", "circlip-" + uuid.uuid4().hex[:12])
         try:
             os.mkdir(self.path)
