@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -14,6 +13,7 @@
 #include "cli/hazards.h"
 #include "cli/interrupt.h"
 #include "cli/print.h"
+#include "cli/program.h"
 #include "cli/watch.h"
 #include "event/event.h"
 #include "event/file.h"
@@ -37,10 +37,10 @@ _Static_assert(offsetof(struct check_options, watch) == 0, "the rows of watch-op
 struct check {
 	const struct check_options *options;
 	struct watch *watch;
-	struct source *shm;    /* owned by `source` once that is there */
-	struct source *source; /* what is followed */
+	struct program program; /* its shm is owned by `source` once that is there */
+	struct source *source;  /* what is followed */
 	struct event_writer *writer;
-	bool interrupted, left, halted;
+	bool halted;
 	bool failed; /* Circlip itself */
 };
 
@@ -53,49 +53,11 @@ static void complain(struct check *c, const char *text)
 
 /* ---- between events ---- */
 
-/* Those that are left run on unobserved, or are dying. */
-static void leave(struct check *c)
-{
-	if (!c->left)
-		sense_shm_detach(c->shm);
-	c->left = true;
-}
-
-/*
- * The first signal lets the program end in its own way. One that came from the terminal has reached it too; one that
- * was sent to us alone is passed on. With the program itself gone, those it left behind hear of no terminal.
- */
-static void pass_on(struct check *c, const struct interrupt *interrupt)
-{
-	int status;
-
-	c->interrupted = true;
-	if (sense_shm_status(c->shm, &status))
-		sense_shm_signal(c->shm, SIGTERM);
-	else if (!interrupt->from_terminal)
-		sense_shm_signal(c->shm, interrupt->signal);
-}
-
-static void end_now(struct check *c)
-{
-	sense_shm_signal(c->shm, SIGKILL);
-	leave(c);
-}
-
 static void on_turn(void *context)
 {
 	struct check *c = context;
-	struct interrupt interrupt;
-	int status;
 
-	if (interrupt_take(&interrupt)) {
-		if (c->interrupted)
-			end_now(c);
-		else
-			pass_on(c, &interrupt);
-	}
-	if (c->options->detach && !c->left && sense_shm_status(c->shm, &status))
-		leave(c);
+	program_turn(&c->program);
 }
 
 static void on_finding(void *context, const struct finding *finding)
@@ -106,7 +68,7 @@ static void on_finding(void *context, const struct finding *finding)
 		return;
 	/* As with sanitizers: nothing of the program runs any more. What it still had on the way is not judged. */
 	c->halted = true;
-	sense_shm_signal(c->shm, SIGKILL);
+	sense_shm_signal(c->program.shm, SIGKILL);
 	watch_stop_judging(c->watch);
 }
 
@@ -159,35 +121,24 @@ static int start(struct check *c, char **words, struct err *err)
 	if (r < 0)
 		return r == -ENOENT || r == -EACCES ? -EIO : r;
 	interrupt_prepare();
-	r = sense_shm_new(&options, &c->shm, err);
+	r = sense_shm_new(&options, &c->program.shm, err);
 	if (r < 0)
 		return r;
 	interrupt_listen();
-	c->source = sense_frames_new(c->shm, watch_stacks(c->watch));
+	c->source = sense_frames_new(c->program.shm, watch_stacks(c->watch));
 	if (!c->source)
-		return c->shm = NULL, err_set(err, -ENOMEM, "out of memory");
+		return c->program.shm = NULL, err_set(err, -ENOMEM, "out of memory");
 	r = start_record(c, words[0], err);
 	return r == -ENOENT || r == -EACCES ? -EIO : r;
 }
 
 /* ---- ending ---- */
 
-static int status_of_start(int r)
-{
-	return r == -ENOENT ? COMMAND_NOT_FOUND : r == -EACCES ? COMMAND_NOT_EXECUTABLE : COMMAND_BROKEN;
-}
-
 static int exit_status(const struct check *c)
 {
-	int status;
-
 	if (watch_failed(c->watch))
 		return COMMAND_REPORTED;
-	if (c->failed)
-		return COMMAND_BROKEN;
-	if (!sense_shm_status(c->shm, &status))
-		return 128 + SIGKILL;
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return c->failed ? COMMAND_BROKEN : program_status(&c->program);
 }
 
 static void follow(struct check *c, const char *program)
@@ -205,7 +156,7 @@ static void follow(struct check *c, const char *program)
 	if (event_writer_close(c->writer, &err) < 0)
 		complain(c, err.text);
 	c->writer = NULL;
-	if (watch_conclude(c->watch, c->interrupted, &err) < 0) {
+	if (watch_conclude(c->watch, c->program.interrupted, &err) < 0) {
 		c->failed = true;
 		command_fail("check", 0, "%s", err.text);
 	}
@@ -218,14 +169,15 @@ static void finish(struct check *c)
 	(void)event_writer_close(c->writer, &err);
 	if (c->source)
 		c->source->destroy(c->source);
-	else if (c->shm)
-		c->shm->destroy(c->shm);
+	else if (c->program.shm)
+		c->program.shm->destroy(c->program.shm);
 	c->watch = watch_free(c->watch);
 }
 
 static int check_run(void *options, char **words, size_t n_words)
 {
-	struct check check = { .options = options };
+	const struct check_options *o = options;
+	struct check check = { .options = o, .program = { .detach = o->detach } };
 	struct err err = { "" };
 	int r, status;
 
@@ -234,9 +186,9 @@ static int check_run(void *options, char **words, size_t n_words)
 		return command_fail("check", COMMAND_BROKEN, "%s", err.text);
 	r = start(&check, words, &err);
 	if (r < 0) {
-		if (check.shm)
-			sense_shm_signal(check.shm, SIGKILL);
-		status = command_fail("check", status_of_start(r), "%s", err.text);
+		if (check.program.shm)
+			sense_shm_signal(check.program.shm, SIGKILL);
+		status = command_fail("check", program_start_status(r), "%s", err.text);
 	} else {
 		follow(&check, words[0]);
 		status = exit_status(&check);

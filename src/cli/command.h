@@ -62,6 +62,7 @@ struct command_option {
 	size_t offset; /* of the field in the verb's struct */
 	command_names *names;
 	uint32_t min, max;
+	char letter; /* "-o FILE" beside "--output=FILE"; 0 = none */
 };
 
 struct command {

@@ -36,10 +36,12 @@ void help_synopsis(const struct command *command, FILE *file)
 
 static void option_item(const struct command_option *row, FILE *file)
 {
-	char value[64], label[128];
+	char value[64], label[128], letter[8] = "";
 
+	if (row->letter)
+		snprintf(letter, sizeof letter, "-%c, ", row->letter);
 	help_value(value, sizeof value, row);
-	snprintf(label, sizeof label, "  --%s%s%s", row->name, *value ? "=" : "", value);
+	snprintf(label, sizeof label, "  %s--%s%s%s", letter, row->name, *value ? "=" : "", value);
 	print_item(file, label, row->help, INDENT);
 }
 

@@ -21,8 +21,10 @@ static void put(const char *text, FILE *file)
 	}
 }
 
-static void put_item(const char *name, const char *value, const char *help)
+static void put_item(char letter, const char *name, const char *value, const char *help)
 {
+	if (letter)
+		printf("*-%c*, ", letter);
 	printf("*--%s*", name);
 	if (*value) {
 		fputs("=_", stdout);
@@ -45,7 +47,7 @@ static void put_verbs(const struct command *command)
 		for (const struct command_option *row = command->verbs[i]->options; row && row->name; row++) {
 			char value[64];
 
-			put_item(row->name, help_value(value, sizeof value, row), row->help);
+			put_item(row->letter, row->name, help_value(value, sizeof value, row), row->help);
 		}
 	}
 }
@@ -55,9 +57,9 @@ static void put_options(const struct command *command)
 	char value[64];
 
 	for (const struct command_option *row = command->options; row && row->name; row++)
-		put_item(row->name, help_value(value, sizeof value, row), row->help);
-	put_item("help", "", "Print a short description.");
-	put_item("version", "", "Print the version.");
+		put_item(row->letter, row->name, help_value(value, sizeof value, row), row->help);
+	put_item(0, "help", "", "Print a short description.");
+	put_item(0, "version", "", "Print the version.");
 }
 
 static void put_synopsis(const struct command *command)

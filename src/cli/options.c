@@ -129,6 +129,15 @@ static const struct command_option *find_row(const struct command_option *rows, 
 	return NULL;
 }
 
+/* "-o" */
+static const struct command_option *find_letter(const struct command_option *rows, const char *word)
+{
+	for (; rows && rows->name; rows++)
+		if (rows->letter && word[1] == rows->letter && !word[2])
+			return rows;
+	return NULL;
+}
+
 /* For the hint: what could have been typed instead. */
 static const char *nearest_row(const struct command_option *rows, const char *name)
 {
@@ -164,9 +173,9 @@ static int refuse(const struct command_option *rows, const char *word, struct er
 /* One option; `next` is the word behind it, or NULL. Positive: it took that word too. */
 static int take(const struct command_option *rows, void *into, const char *word, const char *next, struct err *err)
 {
-	size_t length = strcspn(word + 2, "=");
-	const struct command_option *row = strncmp(word, "--", 2) == 0 ? find_row(rows, word + 2, length) : NULL;
-	const char *value = row && word[2 + length] ? word + 2 + length + 1 : NULL;
+	size_t length = strncmp(word, "--", 2) == 0 ? strcspn(word + 2, "=") : 0;
+	const struct command_option *row = length ? find_row(rows, word + 2, length) : find_letter(rows, word);
+	const char *value = row && length && word[2 + length] ? word + 2 + length + 1 : NULL;
 	bool wants_next = row && !value && row->kind != COMMAND_FLAG;
 	int r;
 

@@ -277,8 +277,13 @@ const struct command policy_diff_command = {
 /* ---- the command ---- */
 
 static const struct command *const verbs[] = {
-	&policy_show_command, &policy_check_command,      &policy_explain_command,
-	&policy_diff_command, &policy_mechanisms_command, NULL,
+	&policy_show_command,
+	&policy_check_command,
+	&policy_explain_command,
+	&policy_diff_command,
+	&policy_learn_command,
+	&policy_mechanisms_command,
+	NULL,
 };
 
 const struct command policy_command = {

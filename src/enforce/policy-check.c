@@ -76,7 +76,7 @@ static const struct need {
 	  "libuv (Node and others) sends changes of its epoll set through a ring once it uses one for files, and "
 	  "aborts "
 	  "when that fails" },
-	{ POLICY_OPS, "all", POLICY_REGISTER_OPS, "PROBE", WARNING,
+	{ POLICY_OPS, "all", POLICY_REGISTER_OPS, "PROBE", NOTE,
 	  "liburing and libuv ask it which operations there are, and take a refusal for none" },
 	{ POLICY_SETUP_FLAGS, "DEFER_TASKRUN", POLICY_SETUP_FLAGS, "SINGLE_ISSUER", WARNING,
 	  "the kernel wants both together" },
