@@ -22,6 +22,7 @@ const struct command *const command_table[] = {
 	&hazards_command,
 	&explain_command,
 	&ops_command,
+	&doctor_command,
 	&completion_command,
 	&help_command,
 	&manual_command,

@@ -31,5 +31,5 @@ feature_probe feature_restrict_ring, feature_restrict_task, feature_restrict_exe
 /* The trial of feature_restrict_exec without restrictions: NO where the program could have set some. */
 feature_probe feature_restrict_exec_control;
 feature_probe feature_task_seccomp, feature_task_notify, feature_task_killable, feature_task_addfd, feature_task_getfd,
-	feature_task_ptrace, feature_task_read;
+	feature_task_ptrace, feature_task_read, feature_task_x32, feature_task_i386;
 feature_probe feature_host_lsm_bpf, feature_host_lsm_bpf_load, feature_host_cgroup2, feature_host_trace;

@@ -220,3 +220,46 @@ void feature_task_read(struct kernel_answer *answer)
 
 	feature_in_child(answer, try_on_sleeper, &attempt);
 }
+
+/* ---- other ways into the kernel ---- */
+
+enum { X32_BIT = 0x40000000, I386_GETPID = 20 };
+
+static void say_called(struct kernel_answer *answer, long r, int error)
+{
+	if (r == getpid())
+		answer->state = KERNEL_YES;
+	else
+		feature_say(answer, error == ENOSYS ? KERNEL_NO : KERNEL_UNKNOWN, error, "%s", feature_errno(error));
+}
+
+static void try_x32(void *answer, const void *argument)
+{
+	long r = syscall(SYS_getpid | X32_BIT);
+
+	say_called(answer, r, r < 0 ? errno : 0);
+}
+
+void feature_task_x32(struct kernel_answer *answer)
+{
+	feature_in_child(answer, try_x32, NULL);
+}
+
+static void try_i386(void *answer, const void *argument)
+{
+	int r = I386_GETPID;
+
+	__asm__ volatile("int $0x80" : "+a"(r) : : "memory", "r8", "r9", "r10", "r11");
+	say_called(answer, r, r < 0 ? -r : 0);
+}
+
+/* Without 32-bit support the instruction itself is refused. */
+void feature_task_i386(struct kernel_answer *answer)
+{
+	int sig = 0, r = child_run(try_i386, NULL, answer, sizeof(*answer), &sig);
+
+	if (r == CHILD_KILLED)
+		feature_say(answer, KERNEL_NO, 0, "SIG%s", sigabbrev_np(sig));
+	else if (r != CHILD_ANSWERED)
+		feature_say(answer, KERNEL_UNKNOWN, r < 0 ? -r : 0, "it could not be tried");
+}

@@ -47,6 +47,8 @@ static const struct row {
 	[KERNEL_PIDFD_GETFD] = { "pidfd-getfd", "a descriptor can be taken from a child (5.6)", feature_task_getfd },
 	[KERNEL_PTRACE_CHILD] = { "ptrace-child", "a child can be traced", feature_task_ptrace },
 	[KERNEL_PROCESS_VM_READ] = { "process-vm-read", "a child's memory can be read", feature_task_read },
+	[KERNEL_CALLS_X32] = { "calls-x32", "a process may make system calls by x32's numbers", feature_task_x32 },
+	[KERNEL_CALLS_I386] = { "calls-i386", "a process may make 32-bit system calls", feature_task_i386 },
 	[KERNEL_LSM_BPF] = { "lsm-bpf", "BPF is among the security modules", feature_host_lsm_bpf },
 	[KERNEL_LSM_BPF_LOAD] = { "lsm-bpf-load", "a BPF program can be a security module", feature_host_lsm_bpf_load },
 	[KERNEL_CGROUP2] = { "cgroup2", "the unified cgroup hierarchy is mounted", feature_host_cgroup2 },

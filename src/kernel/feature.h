@@ -36,6 +36,8 @@ enum kernel_feature {
 	KERNEL_PIDFD_GETFD,           /* taken from a child */
 	KERNEL_PTRACE_CHILD,          /* a child that did not ask for it */
 	KERNEL_PROCESS_VM_READ,       /* of a child */
+	KERNEL_CALLS_X32,             /* x86-64 processes may make x32's calls */
+	KERNEL_CALLS_I386,            /* and those of 32-bit programs (int 0x80) */
 	KERNEL_LSM_BPF,               /* "bpf" among the security modules */
 	KERNEL_LSM_BPF_LOAD,          /* a BPF program for a security hook can be loaded */
 	KERNEL_CGROUP2,               /* why: where it is mounted */

@@ -145,10 +145,14 @@ static void explain_memlock(const struct refusal_evidence *e, char *text, unsign
 
 static void explain_unknown(const struct refusal_evidence *e, char *text, unsigned int size)
 {
+	bool between_two = e->seccomp == SECCOMP_FILTERED && (e->setup == EPERM || e->setup == EACCES);
+
 	snprintf(text, size,
-		 "%s, by whom could not be told: io_uring_enter gives %s, io_uring_register %s, seccomp mode %d, "
-		 "io_uring_disabled %d",
-		 errno_name(e->setup), errno_name(e->enter), errno_name(e->reg), e->seccomp, e->disabled);
+		 "%s, by whom could not be told%s (io_uring_enter: %s, io_uring_register: %s, seccomp mode %d, "
+		 "io_uring_disabled %d)",
+		 errno_name(e->setup),
+		 between_two ? ": a filter that only knows io_uring_setup, or a security module" : "",
+		 errno_name(e->enter), errno_name(e->reg), e->seccomp, e->disabled);
 }
 
 static void explain_error(const struct refusal_evidence *e, const char *because, char *text, unsigned int size)
