@@ -19,6 +19,7 @@ const struct command *const command_table[] = {
 	&analyze_command,
 	&run_command,
 	&policy_command,
+	&host_command,
 	&hazards_command,
 	&explain_command,
 	&ops_command,

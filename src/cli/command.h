@@ -45,6 +45,7 @@ enum command_kind {
 	COMMAND_BYTES,   /* uint32_t, from `min` to `max`; K and M may follow */
 	COMMAND_NAME,    /* struct command_list: one of `names` each time it is given */
 	COMMAND_FILES,   /* struct command_list: a file each time it is given */
+	COMMAND_NUMBER,  /* uint32_t, from `min` to `max` */
 };
 
 enum { COMMAND_LIST_MAX = 192 };
@@ -101,4 +102,5 @@ int command_fail(const char *verb, int status, const char *format, ...) __attrib
 
 extern const struct command check_command, analyze_command, run_command, policy_command;
 extern const struct command hazards_command, explain_command, ops_command, doctor_command;
+extern const struct command host_command;
 extern const struct command completion_command, help_command, manual_command;

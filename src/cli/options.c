@@ -90,6 +90,20 @@ static int set_bytes(const struct command_option *row, void *field, const char *
 	return 0;
 }
 
+static int set_number(const struct command_option *row, void *field, const char *value, struct err *err)
+{
+	char *end;
+	unsigned long long number;
+
+	errno = 0;
+	number = strtoull(value, &end, 0);
+	if (end == value || *end || errno || strchr(value, '-') || number < row->min || number > row->max)
+		return err_set(err, -EINVAL, "--%s: \"%s\" is no number from %u to %u", row->name, value, row->min,
+			       row->max);
+	*(uint32_t *)field = (uint32_t)number;
+	return 0;
+}
+
 static int add(const struct command_option *row, struct command_list *list, const char *value, struct err *err)
 {
 	if (list->n >= COMMAND_LIST_MAX)
@@ -116,7 +130,7 @@ typedef int option_setter(const struct command_option *row, void *field, const c
 static option_setter *const setters[] = {
 	[COMMAND_FLAG] = set_flag,     [COMMAND_TEXT] = set_text,       [COMMAND_FILE] = set_text,
 	[COMMAND_CHOICE] = set_choice, [COMMAND_SECONDS] = set_seconds, [COMMAND_BYTES] = set_bytes,
-	[COMMAND_NAME] = add_name,     [COMMAND_FILES] = add_file,
+	[COMMAND_NAME] = add_name,     [COMMAND_FILES] = add_file,      [COMMAND_NUMBER] = set_number,
 };
 
 /* ---- words ---- */

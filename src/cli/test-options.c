@@ -18,7 +18,7 @@ struct into {
 	const char *text;
 	unsigned int choice;
 	uint64_t ns;
-	uint32_t bytes;
+	uint32_t bytes, number;
 	struct command_list names;
 };
 
@@ -30,6 +30,7 @@ static const struct command_option rows[] = {
 	{ "choice", NULL, "", COMMAND_CHOICE, offsetof(struct into, choice), colour },
 	{ "seconds", "N", "", COMMAND_SECONDS, offsetof(struct into, ns) },
 	{ "bytes", "N", "", COMMAND_BYTES, offsetof(struct into, bytes), NULL, 512, 65536 },
+	{ "number", "N", "", COMMAND_NUMBER, offsetof(struct into, number), NULL, 0, 64 },
 	{ "name", "NAME", "", COMMAND_NAME, offsetof(struct into, names), colour },
 	{ NULL },
 };
@@ -61,8 +62,8 @@ static void done(struct parsed *p)
 
 static void test_values(void **state)
 {
-	struct parsed *p =
-		parse("--flag --text=a=b --choice blue --seconds=1.5 --bytes 2K --name red --name=blue", true);
+	struct parsed *p = parse(
+		"--flag --text=a=b --choice blue --seconds=1.5 --bytes 2K --number 7 --name red --name=blue", true);
 
 	assert_int_equal(p->r, 0);
 	assert_true(p->into.flag);
@@ -70,6 +71,7 @@ static void test_values(void **state)
 	assert_int_equal(p->into.choice, 2);
 	assert_int_equal(p->into.ns, 1500000000);
 	assert_int_equal(p->into.bytes, 2048);
+	assert_int_equal(p->into.number, 7);
 	assert_int_equal(p->into.names.n, 2);
 	assert_string_equal(p->into.names.items[1], "blue");
 	assert_int_equal(p->n, 0);
@@ -154,6 +156,10 @@ static void test_refusals(void **state)
 		{ "--bytes=1M", "from 512 to 65536" },
 		{ "--bytes=18446744073709551615M", "from 512 to 65536" },
 		{ "--bytes=K", "from 512 to 65536" },
+		{ "--number=65", "no number from 0 to 64" },
+		{ "--number=-1", "no number from 0 to 64" },
+		{ "--number=7K", "no number from 0 to 64" },
+		{ "--number=", "no number from 0 to 64" },
 	};
 
 	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {

@@ -37,6 +37,11 @@ struct guard *guard_free(struct guard *guard)
 	return NULL;
 }
 
+int guard_try(struct guard *guard, struct err *err)
+{
+	return absent(err);
+}
+
 int guard_pin(struct guard *guard, struct err *err)
 {
 	return absent(err);

@@ -2,16 +2,21 @@
 /* What can be said of rules and cgroups without a guard. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "abi/decode.h"
 #include "base/err.h"
 #include "enforce/guard.h"
+#include "kernel/host.h"
+#include "kernel/proc.h"
 
-enum { CGROUP2_FILE_SYSTEM = 0x63677270 };
+/* The handle of a file in a kernfs is its id. */
+enum { CGROUP2_FILE_SYSTEM = 0x63677270, CGROUP_HANDLE = 0xfe };
 
 static const struct {
 	const char *name, *text;
@@ -84,50 +89,104 @@ int guard_cgroup(const char *path, uint64_t *ret_cgroup, struct err *err)
 	return 0;
 }
 
-/* Where cgroups of version 2 are mounted: "/sys/fs/cgroup" mostly, "/sys/fs/cgroup/unified" in hybrid set-ups. */
-static int find_mount(char *buf, size_t size)
-{
-	CLEANUP(cleanup_file) FILE *file = fopen("/proc/self/mounts", "re");
-	char line[1024], where[512], type[32];
-
-	while (file && fgets(line, sizeof line, file)) {
-		if (sscanf(line, "%*s %511s %31s", where, type) != 2 || strcmp(type, "cgroup2") != 0)
-			continue;
-		return (size_t)snprintf(buf, size, "%s", where) < size ? 0 : -ENAMETOOLONG;
-	}
-	return -ENOENT;
-}
-
-static int read_membership(int pid, char *buf, size_t size)
-{
-	char path[64], line[4200];
-	CLEANUP(cleanup_file) FILE *file = NULL;
-
-	snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return -errno;
-	while (fgets(line, sizeof line, file)) {
-		if (strncmp(line, "0::/", 4) != 0)
-			continue;
-		line[strcspn(line, "\n")] = '\0';
-		return (size_t)snprintf(buf, size, "%s", line + 3) < size ? 0 : -ENAMETOOLONG;
-	}
-	return -ENOENT;
-}
-
 int guard_cgroup_of(int pid, uint64_t *ret_cgroup, struct err *err)
 {
-	char mount[512], membership[4100], path[4700];
-	int r = find_mount(mount, sizeof mount);
+	char file[64], text[4096], mount[PROC_PATH_MAX], membership[PROC_PATH_MAX], path[2 * PROC_PATH_MAX];
+	ssize_t n;
+	int r = kernel_cgroup2(mount, sizeof mount);
 
 	if (r < 0)
 		return err_set(err, r, "no cgroups of version 2 are mounted");
-	r = read_membership(pid, membership, sizeof membership);
+	snprintf(file, sizeof file, "/proc/%d/cgroup", pid);
+	n = proc_read(file, text, sizeof text);
+	r = n < 0 ? (int)n : proc_parse_cgroup(text, "", membership, sizeof membership);
 	if (r < 0)
-		return err_set(err, r, "/proc/%d/cgroup: %s", pid,
-			       r == -ENOENT ? "there is no such process, or it names no cgroup of version 2"
-					    : strerror(-r));
+		return err_set(err, r, "%s: %s", file, n < 0 ? strerror(-r) : "it names no cgroup of version 2");
 	snprintf(path, sizeof path, "%s%s", mount, membership);
 	return guard_cgroup(path, ret_cgroup, err);
+}
+
+int guard_cgroup_path(uint64_t cgroup, char *buf, size_t size)
+{
+	union {
+		struct file_handle handle;
+		char bytes[sizeof(struct file_handle) + sizeof cgroup];
+	} name = { .handle = { .handle_bytes = sizeof cgroup, .handle_type = CGROUP_HANDLE } };
+	CLEANUP(cleanup_fd) int mount = -1, fd = -1;
+	char link[64], path[GUARD_PATH_MAX];
+	ssize_t n;
+	int r = kernel_cgroup2(path, sizeof path);
+
+	if (r < 0)
+		return r;
+	mount = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	memcpy(name.handle.f_handle, &cgroup, sizeof cgroup);
+	fd = mount < 0 ? -1 : open_by_handle_at(mount, &name.handle, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof path - 1);
+	if (n < 0)
+		return -errno;
+	path[n] = '\0';
+	return (size_t)snprintf(buf, size, "%s", path) < size ? 0 : -ENAMETOOLONG;
+}
+
+/* ---- rules as text ---- */
+
+struct text {
+	char *buf;
+	size_t size, used;
+};
+
+static void add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct text *text, const char *format, ...)
+{
+	va_list args;
+
+	if (text->used + 1 >= text->size)
+		return;
+	if (text->used)
+		text->used += (size_t)snprintf(text->buf + text->used, text->size - text->used, "; ");
+	if (text->used + 1 >= text->size)
+		return;
+	va_start(args, format);
+	text->used += (size_t)vsnprintf(text->buf + text->used, text->size - text->used, format, args);
+	va_end(args);
+}
+
+static void add_denied(struct text *text, uint32_t denied)
+{
+	char flags[256];
+
+	if (!denied)
+		return;
+	abi_decode_flags(flags, sizeof flags, ABI_FLAGS_SETUP, denied);
+	add(text, "not with %s", flags);
+}
+
+void guard_rule_text(const struct guard_rule *rule, char *buf, size_t size)
+{
+	struct text text = { buf, size, 0 };
+
+	if (size)
+		*buf = '\0';
+	if (rule->demands & GUARD_NO_RINGS)
+		add(&text, "no rings");
+	if (rule->demands & GUARD_DISABLED)
+		add(&text, "rings must be made disabled (R_DISABLED)");
+	add_denied(&text, ~rule->setup_flags);
+	if (rule->sqpoll_max != GUARD_UNLIMITED)
+		add(&text, "SQPOLL: at most %u thread%s", rule->sqpoll_max, rule->sqpoll_max == 1 ? "" : "s");
+	if (rule->pinned_max != GUARD_UNLIMITED)
+		add(&text, "at most %u bound to the same CPU", rule->pinned_max);
+	if (rule->idle_max != GUARD_UNLIMITED)
+		add(&text, "spinning at most %u ms without work", rule->idle_max);
+	if (rule->sq_max != GUARD_UNLIMITED)
+		add(&text, "SQ: at most %u entries", rule->sq_max);
+	if (rule->cq_max != GUARD_UNLIMITED)
+		add(&text, "CQ: at most %u entries", rule->cq_max);
+	if (!text.used)
+		add(&text, "anything is allowed");
 }

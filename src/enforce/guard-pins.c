@@ -26,7 +26,7 @@
 #include "enforce/guard-inner.h"
 
 #define ROOT "/sys/fs/bpf"
-#define UNFINISHED GUARD_PINS ".new"
+#define UNFINISHED GUARD_PINS "-new" /* the BPF file system wants no dots in names */
 
 enum { BPF_FILE_SYSTEM = 0xcafe4a11 };
 

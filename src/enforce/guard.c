@@ -14,21 +14,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "abi/uring.h"
 #include "base/err.h"
 #include "bpf/guard.skel.h"
 #include "enforce/guard-inner.h"
-
-#ifndef SYS_io_uring_setup
-#define SYS_io_uring_setup 425
-#endif
+#include "kernel/btf.h"
+#include "kernel/call.h"
+#include "kernel/host.h"
+#include "kernel/proc.h"
 
 enum { GUARD_TRIES = 3, CAPABILITY_SYS_ADMIN = 21, CAPABILITY_PERFMON = 38, CAPABILITY_BPF = 39 };
 
@@ -46,38 +44,35 @@ static int keep_complaint(enum libbpf_print_level level, const char *format, va_
 
 /* ---- why not ---- */
 
-static bool file_has(const char *path, const char *word)
-{
-	CLEANUP(cleanup_file) FILE *file = fopen(path, "re");
-	char text[512] = "";
-
-	return file && fgets(text, sizeof text, file) && strstr(text, word);
-}
-
-static uint64_t capabilities(void)
-{
-	CLEANUP(cleanup_file) FILE *file = fopen("/proc/self/status", "re");
-	char line[256];
-	unsigned long long mask;
-
-	while (file && fgets(line, sizeof line, file))
-		if (sscanf(line, "CapEff: %llx", &mask) == 1)
-			return mask;
-	return 0;
-}
-
 static bool is_capable(void)
 {
-	const uint64_t both = 1ull << CAPABILITY_BPF | 1ull << CAPABILITY_PERFMON, have = capabilities();
+	const uint64_t both = 1ull << CAPABILITY_BPF | 1ull << CAPABILITY_PERFMON;
+	struct proc_status status;
 
-	return (have & both) == both || have & 1ull << CAPABILITY_SYS_ADMIN;
+	if (proc_read_status(0, &status) < 0)
+		return false;
+	return (status.cap_effective & both) == both || status.cap_effective & 1ull << CAPABILITY_SYS_ADMIN;
+}
+
+static bool is_confidential(void)
+{
+	char text[128];
+
+	return proc_read("/sys/kernel/security/lockdown", text, sizeof text) > 0 && strstr(text, "[confidentiality]");
+}
+
+static bool is_module(void)
+{
+	char names[KERNEL_LSM_TEXT];
+
+	return kernel_lsm_names(names, sizeof names) < 0 || host_lsm_has(names, "bpf");
 }
 
 static int tell_refusal(int error, struct err *err)
 {
 	const char *more = *guard_complaint ? guard_complaint : "it gives no reason";
 
-	if (error == EPERM && file_has("/sys/kernel/security/lockdown", "[confidentiality]"))
+	if (error == EPERM && is_confidential())
 		return err_set(
 			err, -error,
 			"EPERM: the kernel is locked down for confidentiality (boot parameter lockdown=), so that "
@@ -115,31 +110,51 @@ static int check_ground(struct err *err)
 
 /* ---- trying it ---- */
 
-static int make_rings(struct err *err)
+static int make_rings(void)
 {
 	for (int i = 0; i < GUARD_TRIES; i++) {
 		struct uring_params params = { 0 };
-		CLEANUP(cleanup_fd) int fd = (int)syscall(SYS_io_uring_setup, 1, &params);
+		CLEANUP(cleanup_fd) int fd = kernel_setup(1, &params);
 
 		if (fd < 0)
-			return err_set(
-				err, -errno,
-				"it cannot be tried, and what was not seen to work is not relied on: io_uring_setup: "
-				"%s",
-				strerror(errno));
+			return fd;
 	}
 	return 0;
 }
 
+static uint64_t count_refused(struct guard *guard)
+{
+	struct guard_state state;
+	uint64_t cgroup, n = 0;
+	int r = guard_next(guard, NULL, &cgroup);
+
+	for (int i = 0; r == 0 && i < GUARD_RULES_MAX; i++) {
+		if (guard_read(guard, cgroup, NULL, &state, NULL) == 0)
+			for (unsigned int reason = GUARD_ALLOWED + 1; reason < GUARD_REASONS; reason++)
+				n += state.counts[reason];
+		r = guard_next(guard, &cgroup, &cgroup);
+	}
+	return n;
+}
+
+enum { TRY_REFUSED = 1 };
+
 static int try_once(struct guard *guard, struct guard_about *ret_seen, struct err *err)
 {
+	uint64_t refused = count_refused(guard);
 	struct guard_about before, after;
-	int r = guard_read_about(guard, &before, err);
+	int r = guard_read_about(guard, &before, err), made;
 
-	if (r == 0)
-		r = make_rings(err);
-	if (r == 0)
-		r = guard_read_about(guard, &after, err);
+	if (r < 0)
+		return r;
+	made = make_rings();
+	if (made == -EPERM && count_refused(guard) > refused)
+		return TRY_REFUSED;
+	if (made < 0)
+		return err_set(err, made,
+			       "it cannot be tried, and what was not seen to work is not relied on: io_uring_setup: %s",
+			       strerror(-made));
+	r = guard_read_about(guard, &after, err);
 	if (r < 0)
 		return r;
 	ret_seen->setups = after.setups - before.setups;
@@ -148,7 +163,7 @@ static int try_once(struct guard *guard, struct guard_about *ret_seen, struct er
 	return 0;
 }
 
-static int try_rings(struct guard *guard, struct err *err)
+int guard_try(struct guard *guard, struct err *err)
 {
 	struct guard_about seen = { 0 };
 	int r = try_once(guard, &seen, err);
@@ -156,33 +171,30 @@ static int try_rings(struct guard *guard, struct err *err)
 	/* Others' rings may pass unseen now and then; ours should not, twice. */
 	if (r == 0 && seen.unknown)
 		r = try_once(guard, &seen, err);
-	if (r < 0)
-		return r;
-	if (seen.files < GUARD_TRIES && !file_has("/sys/kernel/security/lsm", "bpf"))
-		return err_set(
-			err, -ENOSYS,
-			"the kernel was booted without BPF among its security modules, so programs on their hooks are "
-			"not called; add bpf to the list in the boot parameter lsm= (cat /sys/kernel/security/lsm "
-			"shows the present one)");
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (seen.files < GUARD_TRIES && !is_module())
+		return err_set(err, -ENOSYS,
+			       "the kernel was booted without BPF among its security modules, so programs on their "
+			       "hooks are not called; add bpf to the list in the boot parameter lsm= (cat "
+			       "/sys/kernel/security/lsm shows the present one)");
 	if (seen.setups < GUARD_TRIES || seen.files < GUARD_TRIES || seen.unknown)
-		return err_set(
-			err, -ENOSYS,
-			"it attached, but of %d rings made it saw %llu begin and %llu end, %llu of these unknown: "
-			"this kernel makes rings in another way than the guard knows",
-			GUARD_TRIES, (unsigned long long)seen.setups, (unsigned long long)seen.files,
-			(unsigned long long)seen.unknown);
+		return err_set(err, -ENOSYS,
+			       "it attached, but of %d rings made it saw %llu begin and %llu end, %llu of these "
+			       "unknown: this kernel makes rings in another way than the guard knows",
+			       GUARD_TRIES, (unsigned long long)seen.setups, (unsigned long long)seen.files,
+			       (unsigned long long)seen.unknown);
 	return 0;
 }
 
 /* ---- loading ---- */
 
-static bool kernel_has(const char *function)
+static bool has_function(const char *name)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) > 0;
+	CLEANUP(cleanup_free) void *btf = NULL;
+	size_t size;
 
-	btf__free(btf);
-	return has;
+	return btf_read_kernel(&btf, &size) == 0 && btf_find_function(btf, size, name) >= 0;
 }
 
 static int take_maps(struct guard *guard)
@@ -210,7 +222,7 @@ static int attach(struct guard *guard, struct err *err)
 	guard->bpf = guard_bpf__open();
 	if (!guard->bpf)
 		return tell_refusal(errno, err);
-	bpf_program__set_autoload(guard->bpf->progs.guard_allowed, kernel_has("bpf_lsm_uring_allowed"));
+	bpf_program__set_autoload(guard->bpf->progs.guard_allowed, has_function("bpf_lsm_uring_allowed"));
 	r = guard_bpf__load(guard->bpf);
 	if (r == 0)
 		r = take_maps(guard);
@@ -238,7 +250,7 @@ int guard_load(struct guard **ret_guard, struct err *err)
 	r = attach(guard, err);
 	libbpf_set_print(print);
 	if (r == 0)
-		r = try_rings(guard, err);
+		r = guard_try(guard, err);
 	if (r < 0)
 		return r;
 	*ret_guard = guard;

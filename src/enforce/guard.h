@@ -12,6 +12,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -19,6 +20,8 @@
 
 struct err;
 struct guard;
+
+enum { GUARD_PATH_MAX = 1024, GUARD_TEXT_MAX = 512 };
 
 #define GUARD_PINS "/sys/fs/bpf/circlip"
 
@@ -35,6 +38,8 @@ CLEANUP_DEFINE(guard, struct guard, guard_free);
 
 /* From here on it outlives us. -EEXIST when there is one already. */
 int guard_pin(struct guard *guard, struct err *err);
+/* Shows it some rings of our own. 0 = it saw them, or refused them. */
+int guard_try(struct guard *guard, struct err *err);
 bool guard_is_pinned(const struct guard *guard);
 /* Takes the pinned one away, rules and all. -ENOENT when there was none. */
 int guard_remove(struct err *err);
@@ -59,6 +64,10 @@ int guard_read_about(struct guard *guard, struct guard_about *ret_about, struct 
 int guard_cgroup(const char *path, uint64_t *ret_cgroup, struct err *err);
 /* The same of the cgroup that a process is in. */
 int guard_cgroup_of(int pid, uint64_t *ret_cgroup, struct err *err);
+/* Where it is, in the mount that we see; -ESTALE when it is gone. Needs CAP_DAC_READ_SEARCH. */
+int guard_cgroup_path(uint64_t cgroup, char *buf, size_t size);
+/* "SQPOLL: at most 2 threads; CQ: at most 4096 entries" */
+void guard_rule_text(const struct guard_rule *rule, char *buf, size_t size);
 /* "more SQ entries than the rule allows": why a ring was refused. NULL when there is no such reason. */
 const char *guard_reason_text(unsigned int reason);
 /* "cq", "sqpoll", "flags": the same in one word, for JSON and metrics. */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "abi/uring.h"
 #include "base/err.h"
 #include "enforce/guard.h"
 
@@ -48,12 +49,31 @@ static void test_own_cgroup(void **state)
 	assert_true(guard_cgroup_of(1 << 30, &by_pid, &err) < 0);
 }
 
+static void test_rule_text(void **state)
+{
+	struct guard_rule rule = GUARD_RULE_OPEN;
+	char text[GUARD_TEXT_MAX], small[12];
+
+	guard_rule_text(&rule, text, sizeof text);
+	assert_string_equal(text, "anything is allowed");
+	rule.demands = GUARD_DISABLED;
+	rule.setup_flags = ~(uint32_t)(URING_SETUP_SQPOLL | URING_SETUP_SQ_AFF);
+	rule.sqpoll_max = 1;
+	rule.cq_max = 4096;
+	guard_rule_text(&rule, text, sizeof text);
+	assert_string_equal(text, "rings must be made disabled (R_DISABLED); not with SQPOLL|SQ_AFF; SQPOLL: at most 1 "
+				  "thread; CQ: at most 4096 entries");
+	guard_rule_text(&rule, small, sizeof small);
+	assert_string_equal(small, "rings must ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_no_cgroup),
 		cmocka_unit_test(test_own_cgroup),
+		cmocka_unit_test(test_rule_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
