@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* What the agent's own files share: the one struct of the agent process. It has a single thread and one epoll. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "enforce/agent-board.h"
+#include "enforce/agent-log.h"
+#include "enforce/agent-worker.h"
+#include "enforce/agent.h"
+#include "enforce/oci.h"
+
+enum { AGENT_CALLERS = 32 };
+#define AGENT_CALLER_NS 5000000000u /* how long one may take to say what it wants, or to take the answer */
+
+struct agent;
+struct agent_rules;
+
+/* What epoll knows of: `ready` is called with the agent and itself. */
+struct agent_source {
+	void (*ready)(struct agent *agent, struct agent_source *source);
+	int fd;
+};
+
+/* Somebody on one of the sockets. */
+struct agent_caller {
+	struct agent_source source; /* fd -1 = unused */
+	uint64_t since;
+	pid_t pid;
+	uid_t uid;
+	char *text; /* received so far, or being sent */
+	size_t used, size, sent;
+	int fds[OCI_MAX_FDS];
+	size_t n_fds;
+};
+
+struct agent_container {
+	struct agent_source channel; /* to the worker; fd -1 = unused */
+	pid_t worker;
+	bool wait_killable, killed, superseded; /* superseded: a container of the same id was begun anew */
+	uint32_t listeners, execs;
+	uint64_t since;
+	uid_t uid; /* who connected */
+	struct oci_state state;
+	struct policy policy;
+	char why[64];
+};
+
+struct agent {
+	struct agent_options options;
+	struct agent_log log;
+	int epoll;
+	struct agent_source door, control, signals, timer, metrics;
+	bool door_is_passed, door_is_paused, stopping;
+	pid_t http; /* the metrics' process, 0 = none */
+	struct agent_rules *rules;
+	time_t rules_read;
+	struct agent_caller callers[AGENT_CALLERS];
+	struct agent_container *containers;
+	struct agent_page *board;
+	struct agent_numbers gone; /* of workers that ended */
+	uint64_t started_at;       /* monotonic */
+	uint64_t begun, refused, killed, crashed, rejected, reloads, http_restarts;
+};
+
+/* agent.c */
+int agent_watch(struct agent *agent, struct agent_source *source, uint32_t events); /* EPOLLIN, EPOLLOUT; 0 or -errno */
+void agent_unwatch(struct agent *agent, struct agent_source *source);
+
+/* agent-door.c: the sockets, and who comes to them. */
+int agent_door_open(struct agent *agent, struct err *err);
+void agent_door_tick(struct agent *agent); /* ends callers that take too long */
+void agent_door_close(struct agent *agent);
+
+/* agent-crew.c: containers and their workers. */
+void agent_crew_take(struct agent *agent, const struct oci_state *state, uid_t uid, int listener); /* owns it */
+void agent_crew_ended(struct agent *agent, pid_t pid, int status);
+void agent_crew_tick(struct agent *agent); /* ends workers that fell silent */
+void agent_crew_reload(struct agent *agent);
+void agent_crew_stop(struct agent *agent);
+size_t agent_crew_count(const struct agent *agent);
+
+/* agent-status.c */
+char *agent_status_json(const struct agent *agent);    /* the caller frees it; NULL = out of memory */
+char *agent_status_metrics(const struct agent *agent); /* likewise */
+
+/* agent-http.c */
+int agent_http_start(struct agent *agent, struct err *err);
+void agent_http_ended(struct agent *agent, int status);
+void agent_http_stop(struct agent *agent);
+
+/* agent-confine.c: gives up, for good, what a kind of process does not need. */
+int agent_confine_worker(struct err *err);
+int agent_confine_http(struct err *err);
