@@ -17,7 +17,7 @@
 const struct command *const command_table[] = {
 	&check_command,
 	&analyze_command,
-	&run_command,
+	&run_command, &agent_command,
 	&policy_command,
 	&host_command,
 	&hazards_command,

@@ -100,7 +100,7 @@ int command_run(const struct command *command, char **words, size_t n_words);
 /* "circlip VERB: text" on stderr; returns `status`. */
 int command_fail(const char *verb, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-extern const struct command check_command, analyze_command, run_command, policy_command;
+extern const struct command check_command, analyze_command, run_command, agent_command, policy_command;
 extern const struct command hazards_command, explain_command, ops_command, doctor_command;
 extern const struct command host_command;
 extern const struct command completion_command, help_command, manual_command;
