@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""Containers by runc and crun from a folder that the test makes, and the agent that serves them."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+
+import circlip
+
+CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup/memory", "/sys/fs/cgroup")
+# Debian 12's crun refuses the hybrid layout of cgroups; it is content with a tree of its own to look at.
+CRUN = 'mount -t cgroup2 cg2 /sys/fs/cgroup && exec crun --root "$0" --cgroup-manager=disabled "$@"'
+
+
+def until(condition, timeout=20):
+    """What `condition()` gave when it was true, or its last answer."""
+    end = time.monotonic() + timeout
+    while True:
+        answer = condition()
+        if answer or time.monotonic() > end:
+            return answer
+        time.sleep(0.02)
+
+
+class Agent:
+    """`circlip agent` in a folder of its own. `log` are the lines so far."""
+
+    def __init__(self, folder, rules=None, options=()):
+        self.folder, self.options = folder, list(options)
+        self.socket, self.control = os.path.join(folder, "agent.sock"), os.path.join(folder, "control.sock")
+        self.log_path, self.rules_path = os.path.join(folder, "agent.log"), os.path.join(folder, "rules.yaml")
+        if rules is not None:
+            self.set_rules(rules)
+        self.process = None
+
+    def set_rules(self, text):
+        with open(self.rules_path, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def start(self):
+        arguments = [circlip.binary(), "agent", "--listen", self.socket, "--control", self.control, "--log", self.log_path]
+        if os.path.exists(self.rules_path):
+            arguments += ["--rules", self.rules_path]
+        begun = len(self.events("agent-begun"))
+        with open(os.path.join(self.folder, "agent.err"), "ab") as err:
+            self.process = subprocess.Popen(arguments + self.options, stdin=subprocess.DEVNULL, stdout=err, stderr=err)
+        until(lambda: len(self.events("agent-begun")) > begun or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            with open(os.path.join(self.folder, "agent.err"), encoding="utf-8", errors="replace") as err:
+                raise RuntimeError("the agent did not begin: " + err.read())
+        return self
+
+    def events(self, name=None, container=None):
+        return [line for line in circlip.read_records(self.log_path)
+                if (name is None or line["event"] == name) and (container is None or line.get("id") == container)]
+
+    def status(self):
+        done = subprocess.run([circlip.binary(), "agent", "status", "--socket", self.control, "--format", "json"],
+                              capture_output=True, text=True, timeout=30)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def container(self, name):
+        return next((c for c in (self.status() or {}).get("containers", []) if c["id"] == name), None)
+
+    def end(self, number=signal.SIGTERM):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(number)
+            self.process.wait(20)
+        return self.process.returncode if self.process else None
+
+
+class Stage:
+    """A root file system, and cgroups that contain what is started here."""
+
+    def __init__(self, probe):
+        self.folder = tempfile.mkdtemp(prefix="circlip-test-", dir="/var/tmp")
+        self.rootfs = os.path.join(self.folder, "rootfs")
+        for name in ("proc", "dev", "sys", "bin", "tmp"):
+            os.makedirs(os.path.join(self.rootfs, name))
+        shutil.copy(probe, os.path.join(self.rootfs, "bin/probe"))
+        for name in ("folder", "rootfs"):
+            os.chmod(getattr(self, name), 0o755)
+        self.containers, self.cgroups = [], []
+
+    def agent_folder(self):
+        return tempfile.mkdtemp(prefix="agent-", dir=self.folder)
+
+    def new_cgroup(self, name):
+        """Folders in the hierarchies that are there; where none can be made, everybody stays where he is."""
+        made = []
+        for root in CGROUPS:
+            if not os.path.exists(os.path.join(root, "cgroup.procs")):
+                continue
+            path = os.path.join(root, f"circlip-test-{os.getpid()}-{name}")
+            try:
+                os.mkdir(path)
+            except OSError:
+                continue
+            made.append(path)
+            self.cgroups.append(path)
+        return made
+
+    def close(self):
+        for container in self.containers:
+            container.delete()
+        for path in self.cgroups:
+            try:
+                until(lambda: not open(os.path.join(path, "cgroup.procs"), encoding="ascii").read(), 5)
+                os.rmdir(path)
+            except OSError:
+                pass
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def seccomp(socket, metadata, flags=None):
+    """As `circlip agent profile --runtime runc` would have it, but for the register calls: those are tried on their own."""
+    part = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+            "listenerPath": socket, "listenerMetadata": metadata,
+            "syscalls": [{"names": ["io_uring_setup"], "action": "SCMP_ACT_NOTIFY"}]}
+    return {**part, "flags": flags} if flags else part
+
+
+class Container:
+    def __init__(self, stage, runtime, words, profile=None, annotations=None, capabilities=(), userns=False):
+        self.stage, self.runtime, self.id = stage, runtime, f"{runtime}-{uuid.uuid4().hex[:8]}"
+        self.bundle = tempfile.mkdtemp(prefix="bundle-", dir=stage.folder)
+        os.chmod(self.bundle, 0o755)
+        self.root = os.path.join(self.bundle, "state")
+        self.out = os.path.join(self.bundle, "out")
+        self.cgroups = stage.new_cgroup(self.id)
+        self.process = None
+        stage.containers.append(self)
+        with open(os.path.join(self.bundle, "config.json"), "w", encoding="utf-8") as f:
+            json.dump(self.config(words, profile, annotations, capabilities, userns), f)
+
+    def config(self, words, profile, annotations, capabilities, userns):
+        caps = {kind: list(capabilities) for kind in ("bounding", "effective", "permitted")}
+        spaces = ["pid", "ipc", "uts", "mount"] + ["user"] * userns
+        mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        part = {"namespaces": [{"type": s} for s in spaces], **({"uidMappings": mapping, "gidMappings": mapping} if userns else {})}
+        if profile:
+            part["seccomp"] = profile
+        return {"ociVersion": "1.0.2", "root": {"path": self.stage.rootfs, "readonly": True}, "hostname": "probe",
+                "process": {"terminal": False, "user": {"uid": 0, "gid": 0}, "args": ["/bin/probe", *words], "cwd": "/",
+                            "env": ["PATH=/bin"], "capabilities": caps, "noNewPrivileges": True},
+                "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},
+                           {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}],
+                "annotations": annotations or {}, "linux": part}
+
+    def _enter(self):
+        for path in self.cgroups:
+            with open(os.path.join(path, "cgroup.procs"), "w", encoding="ascii") as f:
+                f.write("0")
+
+    def command(self, *words):
+        if self.runtime == "crun":
+            return ["unshare", "-m", "--propagation", "private", "sh", "-c", CRUN, self.root, *words]
+        return ["runc", "--root", self.root, *words]
+
+    def start(self):
+        with open(self.out, "wb") as out:
+            self.process = subprocess.Popen(self.command("run", "--bundle", self.bundle, self.id), stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=subprocess.STDOUT, preexec_fn=self._enter)
+        return self
+
+    def text(self):
+        with open(self.out, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def lines(self):
+        return results(self.text())
+
+    def reached(self, word, timeout=30):
+        until(lambda: word in self.lines() or self.process.poll() is not None, timeout)
+        return word in self.lines()
+
+    def finish(self, timeout=60):
+        """Its results, word by word."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.delete()
+        return self.lines()
+
+    def run(self, timeout=60):
+        return self.start().finish(timeout)
+
+    def exec(self, *words, timeout=60):
+        done = subprocess.run(self.command("exec", self.id, "/bin/probe", *words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, preexec_fn=self._enter)
+        return results(done.stdout) or {"output": done.stdout}
+
+    def signal(self, name):
+        subprocess.run(self.command("kill", self.id, name), stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+
+    def delete(self):
+        if self.process is None:
+            return
+        subprocess.run(self.command("delete", "--force", self.id), stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        if self.process.poll() is None:
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def results(text):
+    """{"word": result}; of a word that is there more than once the list."""
+    found = {}
+    for line in text.splitlines():
+        parts = line.split()
+        if len(parts) == 2 and parts[1].lstrip("-").isdigit():
+            found.setdefault(parts[0], []).append(int(parts[1]))
+    return {word: values[0] if len(values) == 1 else values for word, values in found.items()}
+
+
+def why_not(stage, runtime):
+    """None, or why this runtime cannot run a container here at all."""
+    if not shutil.which(runtime):
+        return f"{runtime} is not installed"
+    container = Container(stage, runtime, ["uid"])
+    found = container.run()
+    return None if found.get("uid") == 0 else f"{runtime} cannot start a container here: {container.text().strip()[-300:]}"
