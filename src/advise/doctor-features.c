@@ -28,8 +28,8 @@ static void counted(struct doctor *d, enum kernel_feature feature, unsigned int 
 	if (answer->state != KERNEL_YES)
 		SAY(d, kernel_feature_name(feature), DOCTOR_UNKNOWN, NULL, "%s", answer->why);
 	else if (n > known)
-		SAY(d, kernel_feature_name(feature), DOCTOR_PLAIN, NULL, "%u %s, %u more than circlip knows", n, what,
-		    n - known);
+		SAY(d, kernel_feature_name(feature), DOCTOR_PLAIN, NULL, "%u %s, %u more than circlip knows%s%s", n,
+		    what, n - known, *answer->why ? ", " : "", answer->why);
 	else
 		SAY(d, kernel_feature_name(feature), DOCTOR_PLAIN, NULL, "%u of the %u %s that circlip knows%s%s", n,
 		    known, what, *answer->why ? ", " : "", answer->why);
@@ -48,7 +48,8 @@ static void masked(struct doctor *d, enum kernel_feature feature, enum abi_flags
 		SAY(d, kernel_feature_name(feature), DOCTOR_PLAIN, NULL, "all but %s%s%s", names,
 		    *answer->why ? "; " : "", answer->why);
 	else
-		SAY(d, kernel_feature_name(feature), DOCTOR_GOOD, NULL, "all that circlip knows");
+		SAY(d, kernel_feature_name(feature), DOCTOR_GOOD, NULL, "all that circlip knows%s%s",
+		    *answer->why ? "; " : "", answer->why);
 }
 
 static void simple(struct doctor *d, enum kernel_feature feature)
@@ -72,14 +73,26 @@ static bool is_disproved(const struct cve *cve)
 	       strcmp(cve->id, "CVE-2026-80713") == 0;
 }
 
+static void hedge(const struct cve_kernel *kernel, char *text, size_t size)
+{
+	if (*kernel->vendor)
+		snprintf(text, size, "; %s may have repaired them without changing it: see its tracker",
+			 kernel->vendor);
+	else
+		snprintf(text, size, "%s",
+			 kernel->backports ? "; who built this kernel may have repaired them all the same" : "");
+}
+
 static void vulnerabilities(struct doctor *d)
 {
 	const struct cve *cve;
+	char hedged[128];
 	size_t known = 0;
 
 	for (; (cve = cve_get(known)); known++)
 		if (cve_affects(cve, d->kernel.version) && !is_disproved(cve) && d->n_cves < DOCTOR_CVES_MAX)
 			d->cves[d->n_cves++] = cve;
+	hedge(&d->kernel, hedged, sizeof(hedged));
 	if (!d->kernel.version)
 		doctor_say(d, DOCTOR_CVES, "cves", DOCTOR_UNKNOWN, NULL, "the kernel's version says nothing");
 	else if (!d->n_cves)
@@ -89,14 +102,8 @@ static void vulnerabilities(struct doctor *d)
 			   known);
 	else
 		doctor_say(d, DOCTOR_CVES, "cves", DOCTOR_WARNING, "update",
-			   "%zu of the %zu that this circlip knows are in upstream's release of that number%s%s%s",
-			   d->n_cves, known, d->kernel.backports ? "; " : "",
-			   d->kernel.backports && *d->kernel.vendor ? d->kernel.vendor : "",
-			   d->kernel.backports
-				   ? *d->kernel.vendor
-					     ? " may have repaired them without changing it: see its tracker"
-					     : "whoever built this kernel may have repaired them without changing it"
-				   : "");
+			   "%zu of the %zu that this circlip knows are in upstream's release of that number%s",
+			   d->n_cves, known, hedged);
 }
 
 void doctor_kernel(struct doctor *d)

@@ -56,7 +56,8 @@ void doctor_protections(struct doctor *d)
 			doctor_say(d, DOCTOR_PROTECTIONS, p->name, DOCTOR_GOOD, NULL, "%s", p->text);
 		else
 			doctor_say(d, DOCTOR_PROTECTIONS, p->name,
-				   answer->state == KERNEL_NO ? DOCTOR_PLAIN : DOCTOR_UNKNOWN, NULL, "not here: %s: %s",
+				   answer->state == KERNEL_NO ? DOCTOR_PLAIN : DOCTOR_UNKNOWN, NULL, "%s: %s: %s",
+				   answer->state == KERNEL_NO ? "not here" : "could not tell",
 				   kernel_feature_name((enum kernel_feature)what), answer->why);
 	}
 }

@@ -102,16 +102,24 @@ static int privileges(const struct doctor *d, struct doctor_exposure *e)
 					   : answer(e, 30, "no privileges, but it may gain some by set-id programs");
 }
 
+enum { FIRST_CVE = 40, FURTHER_CVE = 20, UNSURE_CVE = 10 };
+
 static int vulnerabilities(const struct doctor *d, struct doctor_exposure *e)
 {
-	int n = (int)d->n_cves;
+	int unsure = 0, badness;
 
 	if (!d->kernel.version)
 		return untold(e, "the kernel's version says nothing");
-	if (n == 0)
+	if (!d->n_cves)
 		return answer(e, 0, "no vulnerability of io_uring is known in this release");
-	return answer(e, n >= 4 ? FULL : 40 + 20 * (n - 1), "%d known in this release%s", n,
-		      d->kernel.backports ? ", unless they were repaired without changing its number" : "");
+	for (size_t i = 0; i < d->n_cves; i++)
+		unsure += d->cves[i]->unsure;
+	badness = ((int)d->n_cves - unsure) * FURTHER_CVE + unsure * UNSURE_CVE + FIRST_CVE - FURTHER_CVE;
+	return answer(e, badness < FULL ? badness : FULL, "%zu known in this release, %d of them perhaps%s", d->n_cves,
+		      unsure,
+		      *d->kernel.vendor || d->kernel.backports
+			      ? ", unless they were repaired without changing its number"
+			      : "");
 }
 
 static int limited(const struct doctor *d, struct doctor_exposure *e, enum budget_kind which, const char *what)

@@ -265,7 +265,7 @@ static int doctor_run(void *options, char **words, size_t n_words)
 #define AT(field) offsetof(struct doctor_options, field)
 
 static const struct command_option doctor_rows[] = {
-	{ "pid", "PID", "Look at this process instead of the host.", COMMAND_TEXT, AT(pid) },
+	{ "pid", "PID", "Look at this process instead of the host.", COMMAND_TEXT, AT(pid), .letter = 'p' },
 	{ "container", "ID", "Look at this container: its id, a beginning of it, or its name.", COMMAND_TEXT,
 	  AT(container) },
 	{ "no-stop", NULL,

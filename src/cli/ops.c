@@ -352,7 +352,8 @@ static void ask_kernel(struct here *ret_here)
 {
 	const struct kernel_answer *ops = kernel_feature(KERNEL_OPS);
 
-	ret_here->known = ops->state == KERNEL_YES && kernel_ops_supported(ret_here->supported) == 0;
+	ret_here->known =
+		kernel_has(KERNEL_URING) && ops->state == KERNEL_YES && kernel_ops_supported(ret_here->supported) == 0;
 	ret_here->n_ops = (unsigned int)ops->value + 1;
 	ret_here->why_not = kernel_has(KERNEL_URING) ? ops->why : kernel_feature(KERNEL_URING)->why;
 }

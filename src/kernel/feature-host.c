@@ -51,15 +51,27 @@ void feature_host_cgroup2(struct kernel_answer *answer)
 			    r == -ENOENT ? "not mounted" : feature_errno(-r));
 }
 
+/* Older kernels (6.1) call it by the other name. */
+static int submit_event(int root)
+{
+	static const char *const paths[] = { "events/io_uring/io_uring_submit_req/id",
+					     "events/io_uring/io_uring_submit_sqe/id" };
+	int r = -ENOENT;
+
+	for (size_t i = 0; r == -ENOENT && i < sizeof(paths) / sizeof(*paths); i++)
+		r = faccessat(root, paths[i], R_OK, 0) < 0 ? -errno : 0;
+	return r;
+}
+
 void feature_host_trace(struct kernel_answer *answer)
 {
 	CLEANUP(cleanup_fd) int root = kernel_tracefs();
-	int r = root < 0 ? root : faccessat(root, "events/io_uring/io_uring_submit_req/id", R_OK, 0) < 0 ? -errno : 0;
+	int r = root < 0 ? root : submit_event(root);
 
 	if (r == 0)
 		feature_say(answer, KERNEL_YES, 0, "%s", "");
 	else
 		feature_say(answer, r == -ENOENT || r == -ENODEV ? KERNEL_NO : KERNEL_UNKNOWN, -r, "%s: %s",
 			    feature_errno(-r),
-			    root < 0 ? "tracefs cannot be looked into" : "io_uring_submit_req is not there");
+			    root < 0 ? "tracefs cannot be looked into" : "no event of a request's submission");
 }

@@ -38,6 +38,31 @@ void feature_uring(struct kernel_answer *answer)
 	refusal_explain(&evidence, answer->why, sizeof(answer->why));
 }
 
+/* ---- REGISTER_QUERY ---- */
+
+static int query(struct uring_query_opcodes *ret_opcodes)
+{
+	struct uring_query_opcodes opcodes = { 0 };
+	struct uring_query head = { .query_data = (uint64_t)(uintptr_t)&opcodes, .size = sizeof(opcodes) };
+	int r = kernel_register(-1, URING_REG_QUERY, &head, 0);
+
+	if (r < 0 || head.result < 0)
+		return r < 0 ? r : head.result;
+	*ret_opcodes = opcodes;
+	return 0;
+}
+
+/* Without a ring the kernel may still say what it would have. */
+static bool said(struct kernel_answer *answer, int ring, struct uring_query_opcodes *ret_opcodes)
+{
+	if (query(ret_opcodes) < 0) {
+		say_no_ring(answer, ring);
+		return false;
+	}
+	feature_say(answer, KERNEL_YES, -ring, "as the kernel says; no ring can be made: %s", feature_errno(-ring));
+	return true;
+}
+
 /* ---- operations ---- */
 
 enum { PROBE_OPS = 256, PROBE_SUPPORTED = 1u << 0 };
@@ -65,10 +90,14 @@ static void ask_ops(void *result, const void *argument)
 	CLEANUP(cleanup_fd) int ring = feature_ring(0);
 	struct probe_argument probe = { 0 };
 	struct ops_answer *ops = result;
+	struct uring_query_opcodes opcodes;
 	int r;
 
 	if (ring < 0) {
-		say_no_ring(&ops->answer, ring);
+		if (said(&ops->answer, ring, &opcodes) && opcodes.n_ops && opcodes.n_ops <= PROBE_OPS) {
+			ops->answer.value = opcodes.n_ops - 1;
+			memset(ops->supported, true, opcodes.n_ops);
+		}
 		return;
 	}
 	r = kernel_register(ring, URING_REG_PROBE, &probe, PROBE_OPS);
@@ -110,19 +139,7 @@ int kernel_ops_supported(bool *ret_supported)
 	return 0;
 }
 
-/* ---- REGISTER_QUERY ---- */
-
-static int query(struct uring_query_opcodes *ret_opcodes)
-{
-	struct uring_query_opcodes opcodes = { 0 };
-	struct uring_query head = { .query_data = (uint64_t)(uintptr_t)&opcodes, .size = sizeof(opcodes) };
-	int r = kernel_register(-1, URING_REG_QUERY, &head, 0);
-
-	if (r < 0 || head.result < 0)
-		return r < 0 ? r : head.result;
-	*ret_opcodes = opcodes;
-	return 0;
-}
+/* ---- register calls ---- */
 
 static void ask_query(void *answer, const void *argument)
 {
@@ -135,6 +152,13 @@ static void ask_query(void *answer, const void *argument)
 void feature_uring_query(struct kernel_answer *answer)
 {
 	feature_in_child(answer, ask_query, NULL);
+}
+
+/* Some calls want one argument and some want none to be counted. */
+static bool reads_argument(int ring, unsigned int opcode)
+{
+	return kernel_register(ring, opcode, (void *)1, 1) == -EFAULT ||
+	       kernel_register(ring, opcode, (void *)1, 0) == -EFAULT;
 }
 
 /*
@@ -158,7 +182,7 @@ static void ask_register_ops(void *result, const void *argument)
 		return;
 	}
 	answer->value = URING_REG_LAST - 1;
-	while (answer->value > 0 && kernel_register(ring, (unsigned int)answer->value, (void *)1, 1) != -EFAULT)
+	while (answer->value > 0 && !reads_argument(ring, (unsigned int)answer->value))
 		answer->value--;
 	feature_say(answer, KERNEL_YES, 0, "at least; this kernel cannot be asked");
 }
@@ -214,10 +238,12 @@ static void ask_setup_flags(void *result, const void *argument)
 {
 	struct kernel_answer *answer = result;
 	int plain = feature_ring(0), other_error = 0;
+	struct uring_query_opcodes opcodes;
 	char names[128];
 
 	if (plain < 0) {
-		say_no_ring(answer, plain);
+		if (said(answer, plain, &opcodes))
+			answer->value = opcodes.setup_flags;
 		return;
 	}
 	for (unsigned int flag = 1; flag <= URING_SETUP_SQ_REWIND; flag <<= 1) {
@@ -250,9 +276,11 @@ static void ask_features(void *result, const void *argument)
 	struct kernel_answer *answer = result;
 	struct uring_params params = { 0 };
 	CLEANUP(cleanup_fd) int ring = kernel_setup(1, &params);
+	struct uring_query_opcodes opcodes;
 
 	if (ring < 0) {
-		say_no_ring(answer, ring);
+		if (said(answer, ring, &opcodes))
+			answer->value = opcodes.features;
 		return;
 	}
 	answer->state = KERNEL_YES;
@@ -328,6 +356,11 @@ static void ask_sqpoll(void *answer, const void *argument)
 
 	if (r < 0) {
 		feature_say(answer, KERNEL_UNKNOWN, -r, "privileges could not be dropped: %s", feature_errno(-r));
+		return;
+	}
+	r = feature_ring(0);
+	if (r < 0) {
+		say_no_ring(answer, r);
 		return;
 	}
 	r = ring_with(URING_SETUP_SQPOLL);

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* OPS, SETUP_FLAGS and FEATURES are what the kernel says of itself (6.18) where no ring can be made; their error is the
+ * refusal's then. */
 enum kernel_feature {
 	KERNEL_URING,          /* a ring can be made; error and why say how it is refused */
 	KERNEL_OPS,            /* value: number of the last operation */

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+# What doctor says of Debian's kernels, and of the sysctl, which only a machine of its own may switch off.
+# files: src/cli/circlip tests/doctor/under
+# seconds: 240
+circlip doctor >/tmp/text
+cat /tmp/text
+circlip doctor --json >/tmp/json
+grep -q '"name":"ring","mark":"good"' /tmp/json
+result $? "a ring can be made"
+grep '"name":"kernel"' /tmp/json | grep -q 'of Debian, from upstream'
+result $? "Debian's kernel is named with the release it was built from"
+version=$(uname -r)
+
+# The self-test of CVE-2026-80713, and its control, only mean something where a process can be restricted.
+case $version in
+[7-9].*)
+	grep -q '"name":"task-restrictions","mark":"good"' /tmp/json
+	result $? "a process can be restricted"
+	grep -qE '"name":"task-restrictions-exec","mark":"(good|plain)"' /tmp/json
+	result $? "whether restrictions survive execve was found out"
+	grep '"name":"task-restrictions-exec"' /tmp/json
+	;;
+*)
+	grep -q '"name":"task-restrictions","mark":"plain"' /tmp/json
+	result $? "a process cannot be restricted before 7.0"
+	;;
+esac
+grep '"name":"caller"' /tmp/json
+grep -q '"name":"lsm-bpf-load"' /tmp/json || grep -q '"name":"caller","mark":"good"' /tmp/json
+result $? "BPF security modules can be used"
+
+if [ -e /proc/sys/kernel/io_uring_disabled ]; then
+	echo 2 >/proc/sys/kernel/io_uring_disabled
+	says "a sysctl of 2 is told" "EPERM: sysctl kernel.io_uring_disabled is 2, which forbids new rings to everybody" circlip doctor --json
+	says "its fix is named" "--fix sysctl)" circlip doctor
+	says "nothing is exposed then" "0.0 PERFECT" circlip doctor
+	echo 1 >/proc/sys/kernel/io_uring_disabled
+	says "a sysctl of 1 lets CAP_SYS_ADMIN in" "a ring was made here" circlip doctor
+	under memlock -- circlip doctor --json >/tmp/said
+	grep -q "EPERM: sysctl kernel.io_uring_disabled is 1: only CAP_SYS_ADMIN" /tmp/said
+	result $? "and nobody else"
+	echo 65534 >/proc/sys/kernel/io_uring_group
+	under memlock -- circlip doctor --json >/tmp/said
+	grep -q '"name":"sysctl","mark":"good","text":"kernel.io_uring_disabled is 1' /tmp/said && ! grep -q "EPERM: sysctl" /tmp/said
+	result $? "but the group"
+	echo -1 >/proc/sys/kernel/io_uring_group
+	echo 0 >/proc/sys/kernel/io_uring_disabled
+else
+	skip "the sysctl" "there is none before 6.6"
+fi
+
+mkfifo /tmp/in
+under eperm -- - </tmp/in >/tmp/ready &
+exec 9>/tmp/in
+until grep -q ready /tmp/ready; do :; done
+says "a process is judged by its filters" "io_uring_setup with ERRNO(EPERM)" circlip doctor --pid $!
+exec 9>&-
+plan
