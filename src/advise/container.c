@@ -140,6 +140,8 @@ static int find_in_states(const char *name, struct container *container, struct 
 		container->how = roots[i].runtime;
 		if (r == -ESRCH)
 			return err_set(err, r, "%s: this container is not running (%s)", name, file);
+		if (r == -EINVAL)
+			return err_set(err, -EBADMSG, "%s: there is no process in this state", file);
 		return r < 0 ? err_set(err, r, "%s: %s", file, strerror(-r)) : 0;
 	}
 	return -ENOENT;

@@ -100,6 +100,29 @@ static void test_flags_agree_with_query(void **state)
 	assert_int_equal(known & ~tried & ((1u << 21) - 1), 0);
 }
 
+/* Tried with a request in place of a register call. */
+static void test_restrictions(void **state)
+{
+	static const struct uring_restriction only_nop = { .opcode = URING_RESTRICT_SQE_OP, .value = URING_OP_NOP };
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	char byte;
+
+	if (io_uring_queue_init(4, &ring, IORING_SETUP_R_DISABLED) < 0)
+		skip();
+	if (kernel_register(ring.ring_fd, URING_REG_RESTRICTIONS, &only_nop, 1) < 0) {
+		assert_int_equal(kernel_feature(KERNEL_RING_RESTRICTIONS)->state, KERNEL_NO);
+		io_uring_queue_exit(&ring);
+		return;
+	}
+	assert_int_equal(kernel_register(ring.ring_fd, URING_REG_ENABLE_RINGS, NULL, 0), 0);
+	io_uring_prep_read(io_uring_get_sqe(&ring), 0, &byte, 1, 0);
+	assert_int_equal(io_uring_submit_and_wait(&ring, 1), 1);
+	assert_int_equal(io_uring_peek_cqe(&ring, &cqe), 0);
+	assert_int_equal(kernel_feature(KERNEL_RING_RESTRICTIONS)->state, cqe->res == -EACCES ? KERNEL_YES : KERNEL_NO);
+	io_uring_queue_exit(&ring);
+}
+
 /* The program that is started by the trial runs, and says what this process sees itself. */
 static void test_exec_control(void **state)
 {
@@ -218,9 +241,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_row_answers),      cmocka_unit_test(test_agrees_with_liburing),
-		cmocka_unit_test(test_flags_agree_with_query), cmocka_unit_test(test_exec_control),
-		cmocka_unit_test(test_filters_are_told),       cmocka_unit_test(test_memlock_is_told),
-		cmocka_unit_test(test_children_that_end),
+		cmocka_unit_test(test_flags_agree_with_query), cmocka_unit_test(test_restrictions),
+		cmocka_unit_test(test_exec_control),           cmocka_unit_test(test_filters_are_told),
+		cmocka_unit_test(test_memlock_is_told),        cmocka_unit_test(test_children_that_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
