@@ -119,11 +119,9 @@ int BPF_PROG(guard_begin, const struct cred *cred, struct user_namespace *ns, in
 	return 0;
 }
 
-SEC("fentry/io_sq_offload_create")
-int BPF_PROG(guard_enter, struct io_ring_ctx *ring, struct io_uring_params *params)
+static __always_inline void note(const struct io_uring_params *params, bool is_offload)
 {
 	uint64_t task = bpf_get_current_task();
-	struct guard_about *about = about_get();
 	struct guard_setup setup = {
 		.flags = params->flags,
 		.sq_entries = params->sq_entries,
@@ -131,22 +129,33 @@ int BPF_PROG(guard_enter, struct io_ring_ctx *ring, struct io_uring_params *para
 		.cpu = params->sq_thread_cpu,
 		.idle = params->sq_thread_idle,
 		.is_known = true,
-		.is_offload = true,
+		.is_offload = is_offload,
 	};
+
+	bpf_map_update_elem(&guard_setups, &task, &setup, BPF_ANY);
+}
+
+SEC("fentry/io_sq_offload_create")
+int BPF_PROG(guard_enter, struct io_ring_ctx *ring, struct io_uring_params *params)
+{
+	struct guard_about *about = about_get();
 
 	if (about)
 		__sync_fetch_and_add(&about->setups, 1);
-	bpf_map_update_elem(&guard_setups, &task, &setup, BPF_ANY);
+	note(params, true);
 	return 0;
 }
 
+/* A second chance, in case the first was passed over; but for a ring with a poller, which by now was made uncharged. */
 SEC("fexit/io_sq_offload_create")
 int BPF_PROG(guard_leave, struct io_ring_ctx *ring, struct io_uring_params *params, int result)
 {
 	struct guard_setup *setup = setup_get();
 
-	if (setup)
+	if (setup && setup->is_known)
 		setup->is_offload = false;
+	else if (!(params->flags & URING_SETUP_SQPOLL))
+		note(params, false);
 	return 0;
 }
 

@@ -8,6 +8,8 @@
  * CQ of 64 while another thread takes R_DISABLED away and asks for 8192; says how many came enabled or large, and
  * counts these as refused to it: status 1 spoil=ROUNDS     asks for harmless rings that fail late (their parameters
  * cannot be written back), for what may remain of them
+ *   storm=ROUNDS     eight threads do both by turns: ask for what fails late, then for an enabled ring; says how many
+ * of these came keep=ROUNDS      eight threads ask for pollers and keep what they get; says how many that is
  *
  * The status is 0 when every ring was made, 1 when one was refused, 2 when it was not understood.
  */
@@ -191,27 +193,90 @@ static int race(const char *rounds)
 	return enabled || large;
 }
 
-static int spoil(const char *rounds)
+/* Harmless parameters in a page that the kernel cannot write back to. */
+static struct uring_params *read_only(void)
 {
 	struct uring_params *params = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int failed = 0;
 
 	if (params == MAP_FAILED)
-		return 2;
+		return NULL;
 	params->flags = URING_SETUP_R_DISABLED;
-	mprotect(params, 4096, PROT_READ);
-	for (int i = 0; i < atoi(rounds); i++)
+	return mprotect(params, 4096, PROT_READ) == 0 ? params : NULL;
+}
+
+static int spoil(const char *rounds)
+{
+	struct uring_params *params = read_only();
+	int failed = 0;
+
+	for (int i = 0; params && i < atoi(rounds); i++)
 		failed += syscall(SYS_io_uring_setup, 8, params) < 0 && errno == EFAULT;
-	munmap(params, 4096);
 	printf("failed %d\n", failed);
+	return params ? 0 : 2;
+}
+
+enum { THREADS = 8 };
+
+static int rounds_each;
+static _Atomic int n_made;
+
+static void *storm_thread(void *context)
+{
+	struct uring_params *harmless = read_only();
+
+	for (int i = 0; harmless && i < rounds_each; i++) {
+		struct uring_params params = { 0 };
+		int fd;
+
+		syscall(SYS_io_uring_setup, 8, harmless);
+		fd = (int)syscall(SYS_io_uring_setup, 8, &params);
+		n_made += fd >= 0;
+		if (fd >= 0)
+			close(fd);
+	}
+	return NULL;
+}
+
+static void *keep_thread(void *context)
+{
+	for (int i = 0; i < rounds_each; i++) {
+		struct uring_params params = { .flags = URING_SETUP_SQPOLL, .sq_thread_idle = 1 };
+
+		n_made += syscall(SYS_io_uring_setup, 8, &params) >= 0;
+	}
+	return NULL;
+}
+
+static int in_threads(void *(*run)(void *), const char *rounds)
+{
+	pthread_t threads[THREADS];
+
+	rounds_each = atoi(rounds);
+	for (int i = 0; i < THREADS; i++)
+		if (pthread_create(&threads[i], NULL, run, NULL))
+			return 2;
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	printf("made %d\n", n_made);
 	return 0;
+}
+
+static int storm(const char *rounds)
+{
+	return in_threads(storm_thread, rounds);
+}
+
+static int keep(const char *rounds)
+{
+	return in_threads(keep_thread, rounds);
 }
 
 static const struct {
 	const char *name;
 	int (*run)(const char *value);
 } verbs[] = {
-	{ "close", close_ring }, { "alone", wait_alone }, { "hold", hold }, { "race", race }, { "spoil", spoil },
+	{ "close", close_ring }, { "alone", wait_alone }, { "hold", hold }, { "race", race },
+	{ "spoil", spoil },      { "storm", storm },      { "keep", keep },
 };
 
 static int run(char *word)
