@@ -33,6 +33,7 @@ struct serve {
 	pid_t worker;
 	int pidfd, socket, epoll, signals;
 	uint64_t workers;
+	bool ending; /* nobody is left who could ask */
 };
 
 static int watch(struct serve *serve, int fd, enum source source, uint32_t events)
@@ -156,7 +157,8 @@ static bool is_report(const struct serve_report *report, ssize_t n)
 	       memchr(report->remedy, 0, sizeof(report->remedy)) && memchr(report->comm, 0, sizeof(report->comm));
 }
 
-static void take_reports(struct serve *serve)
+/* Whether there may be more. */
+static bool take_reports(struct serve *serve)
 {
 	struct serve_report report;
 
@@ -164,10 +166,11 @@ static void take_reports(struct serve *serve)
 		ssize_t n = recv(serve->socket, &report, sizeof(report), MSG_DONTWAIT);
 
 		if (n <= 0)
-			return;
+			return false;
 		if (is_report(&report, n) && serve->options.report)
 			serve->options.report(serve->options.context, &report);
 	}
+	return serve->socket >= 0;
 }
 
 /* ---- the object ---- */
@@ -246,6 +249,12 @@ pid_t serve_worker(const struct serve *serve)
 	return serve->worker;
 }
 
+static void stop_listening(struct serve *serve)
+{
+	epoll_ctl(serve->epoll, EPOLL_CTL_DEL, serve->options.listener, NULL);
+	serve->ending = true;
+}
+
 int serve_dispatch(struct serve *serve, struct err *err)
 {
 	struct epoll_event events[8];
@@ -257,8 +266,12 @@ int serve_dispatch(struct serve *serve, struct err *err)
 		died |= events[i].data.u32 == SOURCE_WORKER;
 		ended |= events[i].data.u32 == SOURCE_LISTENER;
 	}
-	take_reports(serve); /* also the last ones of a worker that died */
+	/* The worker sees that too, and goes when it has told of the last request. */
 	if (ended)
+		stop_listening(serve);
+	while (take_reports(serve) && died)
+		;
+	if (died && serve->ending)
 		return SERVE_ENDED;
 	return died ? replace_worker(serve, err) : 0;
 }
