@@ -10,7 +10,6 @@
 #include "enforce/policy.h"
 #include "kernel/feature.h"
 
-
 enum { DEFAULT_PATIENCE_MS = 1000, SILENCE_MS = 5000 };
 
 struct agent_words {

@@ -16,6 +16,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -269,6 +270,9 @@ int agent_confine_http(struct err *err)
 
 	if (r == 0)
 		r = keep_capabilities(0);
+	/* Changing the user has forgotten that it is to end with the agent. */
+	if (r == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		r = -errno;
 	if (r == 0 && setrlimit(RLIMIT_FSIZE, &no_file) < 0)
 		r = -errno;
 	if (r == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The containers that the agent serves, and the workers that do it. */
+#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <signal.h>
@@ -38,7 +39,16 @@ size_t agent_crew_count(const struct agent *agent)
 
 /* ---- what workers tell ---- */
 
-static void log_denied(struct agent *agent, const struct agent_container *container, const struct serve_report *report)
+/* What a program calls itself may be any bytes, and what a worker says too, should somebody have taken it over. */
+static void clean(char *text, size_t size)
+{
+	text[size - 1] = '\0';
+	for (; *text; text++)
+		if (!isprint((unsigned char)*text))
+			*text = '?';
+}
+
+static void log_denied(struct agent *agent, const struct agent_container *container, struct serve_report *report)
 {
 	static const char *const kinds[] = {
 		[SERVE_DENIED] = "denied",
@@ -48,18 +58,19 @@ static void log_denied(struct agent *agent, const struct agent_container *contai
 	const char *kind = report->kind >= SERVE_DENIED && report->kind <= SERVE_KILLED ? kinds[report->kind] : "?";
 	bool has_field = report->field >= 0 && report->field < POLICY_N_FIELDS;
 
-	agent_log(&agent->log, AGENT_WARNING, "setup-denied", "s:s, s:i, s:s#, s:s, s:s?, s:i, s:s#, s:s#, s:s, s:I",
-		  "id", container->state.id, "pid", (int)report->pid, "comm", report->comm,
-		  (int)strnlen(report->comm, sizeof report->comm), "outcome", kind, "field",
+	clean(report->comm, sizeof report->comm);
+	clean(report->what, sizeof report->what);
+	clean(report->remedy, sizeof report->remedy);
+	agent_log(&agent->log, AGENT_WARNING, "setup-denied", "s:s, s:i, s:s, s:s, s:s?, s:i, s:s, s:s, s:s, s:I", "id",
+		  container->state.id, "pid", (int)report->pid, "comm", report->comm, "outcome", kind, "field",
 		  has_field ? policy_field_name((enum policy_field)report->field) : NULL, "errno", report->error,
-		  "what", report->what, (int)strnlen(report->what, sizeof report->what), "remedy", report->remedy,
-		  (int)strnlen(report->remedy, sizeof report->remedy), "policy", container->policy.file, "line",
+		  "what", report->what, "remedy", report->remedy, "policy", container->policy.file, "line",
 		  (json_int_t)report->line);
 }
 
 static void hear(struct agent *agent, struct agent_container *container, struct agent_word *word)
 {
-	word->problem.text[sizeof word->problem.text - 1] = '\0';
+	clean(word->problem.text, sizeof word->problem.text);
 	container->listeners = word->listeners;
 	if (word->kind == AGENT_WORD_DENIED)
 		log_denied(agent, container, &word->report);

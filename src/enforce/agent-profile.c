@@ -14,13 +14,17 @@
 #include "base/err.h"
 #include "enforce/agent-manifest.h"
 #include "enforce/policy.h"
+#include "enforce/restrictions.h"
 
 #define ARCH "amd64"
 #define OPCODE_MASK INT64_C(0x7fffffff) /* bit 31 says that the ring is a registered one; above it nothing counts */
 
 enum { OPCODE_ARGUMENT = 1, REGISTER_BITS = 6, REGISTER_OPS = 1 << REGISTER_BITS };
 
-/* Opcodes by which a program gets out of what was decided at set-up, whatever the policy says. */
+/*
+ * What undoes a limit that a policy may get after its profile was made: a profile outlives what it was made from. Their
+ * use is rare, and programs do without.
+ */
 static const uint64_t never = UINT64_C(1) << URING_REG_IOWQ_MAX_WORKERS | UINT64_C(1) << URING_REG_SEND_MSG_RING |
 			      UINT64_C(1) << URING_REG_RESIZE_RINGS;
 
@@ -50,7 +54,8 @@ static json_t *register_rule(const char *action, int64_t mask, int64_t value)
 
 static uint64_t allowed_register(const struct policy *policy)
 {
-	return (policy->register_ops & ~never) | UINT64_C(1) << URING_REG_ENABLE_RINGS;
+	/* Enabling is no way around anything: what counts comes before. */
+	return (restrictions_register_ops(policy) & ~never) | UINT64_C(1) << URING_REG_ENABLE_RINGS;
 }
 
 /* libseccomp lets a rule without arguments win over one with, so what is allowed is said opcode by opcode. */

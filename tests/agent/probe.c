@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -197,7 +198,8 @@ static long do_storm(void)
 			printf("storm-rate %.0f\n", (double)n / (now() - began));
 			fflush(stdout);
 		}
-	}	return 0;
+	}
+	return 0;
 }
 
 /* A page whose content only a process that does not answer could give. */
@@ -253,6 +255,12 @@ static long do_wait(void)
 	return sigtimedwait(&set, NULL, &minute) == SIGUSR1 ? 0 : -ETIMEDOUT;
 }
 
+/* Neither text nor UTF-8. */
+static long do_name(void)
+{
+	return prctl(PR_SET_NAME, "\xff\"\\\n{\x80x", 0, 0, 0) < 0 ? -errno : 0;
+}
+
 static long do_uid(void)
 {
 	return (long)getuid();
@@ -266,6 +274,7 @@ static const struct {
 	{ "files", do_files },   { "resize", do_resize }, { "defer", do_defer },   { "deferred", do_deferred },
 	{ "sqpoll", do_sqpoll }, { "iopoll", do_iopoll }, { "many", do_many },     { "storm", do_storm },
 	{ "hang", do_hang },     { "die", do_die },       { "wait", do_wait },     { "uid", do_uid },
+	{ "name", do_name },
 };
 
 int main(int argc, char **argv)
