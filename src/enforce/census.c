@@ -101,7 +101,7 @@ static bool has_ended(int process)
 static void count_process(void *context, pid_t pid)
 {
 	struct census *census = context;
-	CLEANUP(cleanup_fd) int process = open_process(pid);
+	CLEANUP(cleanup_fd) int process = pid == census->aside ? -1 : open_process(pid);
 	int folder = process < 0 ? -1 : openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = folder < 0 ? NULL : fdopendir(folder);
 	int error = dir ? 0 : -errno;
@@ -112,14 +112,17 @@ static void count_process(void *context, pid_t pid)
 		census->error = error;
 	if (!dir)
 		return;
-	while (pid != census->aside && (entry = readdir(dir)))
+	while ((entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
 			look_at(census, process, folder, entry->d_name);
 	closedir(dir);
 }
 
-/* /proc/PID/task/TID/children of each of its threads */
-static void visit_children(pid_t pid, unsigned int depth, cgroup_visitor *each, void *context)
+/*
+ * /proc/PID/task/TID/children of each of its threads. `aside` and what it started are no part of the container; they
+ * are also closed to whoever is not root, as they let nobody trace them.
+ */
+static void count_children(struct census *census, pid_t pid, unsigned int depth)
 {
 	char path[96];
 	struct dirent *entry;
@@ -134,8 +137,10 @@ static void visit_children(pid_t pid, unsigned int depth, cgroup_visitor *each, 
 		snprintf(path, sizeof(path), "/proc/%d/task/%.16s/children", pid, entry->d_name);
 		file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
 		while (file && fscanf(file, "%d", &child) == 1) {
-			each(context, child);
-			visit_children(child, depth + 1, each, context);
+			if (child == census->aside)
+				continue;
+			count_process(census, child);
+			count_children(census, child, depth + 1);
 		}
 		if (file)
 			fclose(file);
@@ -150,7 +155,7 @@ static int count_container(const struct census_scope *scope, struct census *cens
 	int r;
 
 	if (scope->root > 0) {
-		visit_children(scope->root, 0, count_process, census);
+		count_children(census, scope->root, 0);
 		return 0;
 	}
 	r = cgroup_read(scope->asking, text, sizeof(text));

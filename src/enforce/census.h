@@ -12,7 +12,7 @@ struct decide_counts;
 
 struct census_scope {
 	pid_t root;  /* its descendants are the container; 0 = the cgroup of `asking` */
-	pid_t aside; /* a child of `root` that does not count */
+	pid_t aside; /* does not count, nor does what it started */
 	pid_t asking;
 	int host; /* whether all processes of the host are wanted too */
 };
