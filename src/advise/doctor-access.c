@@ -91,6 +91,17 @@ static void hole(struct doctor *d, enum subject_call call, enum kernel_feature w
 	    "the filter refuses io_uring_setup, but lets it through %s: it should refuse foreign calls", how);
 }
 
+/* A ring that may be made but not entered is of little use. */
+static enum doctor_mark mark_of_filter(const struct subject *s)
+{
+	if (s->filter == SUBJECT_REFUSED)
+		return DOCTOR_OBSTACLE;
+	if (subject_meaning(s->answers[SUBJECT_ENTER].action) == SUBJECT_REFUSED ||
+	    subject_meaning(s->answers[SUBJECT_REGISTER].action) == SUBJECT_REFUSED)
+		return DOCTOR_WARNING;
+	return s->filter == SUBJECT_ALLOWED ? DOCTOR_GOOD : DOCTOR_PLAIN;
+}
+
 static void filter_answers(struct doctor *d)
 {
 	const struct subject *s = &d->subject;
@@ -99,11 +110,7 @@ static void filter_answers(struct doctor *d)
 	seccomp_action_text(s->answers[SUBJECT_SETUP].action, setup, sizeof(setup));
 	seccomp_action_text(s->answers[SUBJECT_ENTER].action, enter, sizeof(enter));
 	seccomp_action_text(s->answers[SUBJECT_REGISTER].action, reg, sizeof(reg));
-	SAY(d, "seccomp",
-	    s->filter == SUBJECT_REFUSED   ? DOCTOR_OBSTACLE
-	    : s->filter == SUBJECT_ALLOWED ? DOCTOR_GOOD
-					   : DOCTOR_PLAIN,
-	    s->filter == SUBJECT_REFUSED ? fix_of(d, REFUSAL_SECCOMP) : NULL,
+	SAY(d, "seccomp", mark_of_filter(s), s->filter == SUBJECT_REFUSED ? fix_of(d, REFUSAL_SECCOMP) : NULL,
 	    "its %u filter%s, run here, answer%s io_uring_setup with %s, io_uring_enter with %s, io_uring_register "
 	    "with %s%s%s",
 	    s->n_filters, s->n_filters == 1 ? "" : "s", s->n_filters == 1 ? "s" : "", setup, enter, reg,
@@ -160,6 +167,17 @@ static void modules(struct doctor *d)
 
 /* ---- memory that must be locked ---- */
 
+/* The smallest ring takes two pages, as it was measured. */
+enum { SMALLEST_RING = 8192, SCANTY_KIB = 64 };
+
+static bool has_no_memory(const struct doctor *d)
+{
+	const struct subject *s = &d->subject;
+
+	return s->pid && s->memlock_known && !s->ipc_lock && s->memlock < SMALLEST_RING &&
+	       kernel_has(KERNEL_MEMLOCK_COUNTS);
+}
+
 static void memlock(struct doctor *d)
 {
 	const struct kernel_answer *counts = kernel_feature(KERNEL_MEMLOCK_COUNTS),
@@ -173,11 +191,14 @@ static void memlock(struct doctor *d)
 		SAY(d, "memlock", DOCTOR_UNKNOWN, NULL, "its limits cannot be read");
 	else if (s->memlock == UINT64_MAX)
 		SAY(d, "memlock", DOCTOR_GOOD, NULL, "no limit");
+	else if (has_no_memory(d))
+		SAY(d, "memlock", DOCTOR_OBSTACLE, "memlock", "%llu bytes, and the smallest ring takes %d: ENOMEM",
+		    (unsigned long long)s->memlock, SMALLEST_RING);
 	else if (!s->pid && fits->state == KERNEL_NO)
 		SAY(d, "memlock", d->usable == KERNEL_YES ? DOCTOR_WARNING : DOCTOR_OBSTACLE, "memlock",
 		    "%llu KiB, of which a ring of 4096 entries does not get what it needs: ENOMEM", kib);
 	else if (counts->state == KERNEL_YES)
-		SAY(d, "memlock", kib < 64 ? DOCTOR_WARNING : DOCTOR_PLAIN, "memlock",
+		SAY(d, "memlock", kib < SCANTY_KIB ? DOCTOR_WARNING : DOCTOR_PLAIN, "memlock",
 		    "%llu KiB for the rings and registered buffers of all of the user's processes (this kernel counts "
 		    "both)",
 		    kib);
@@ -189,6 +210,18 @@ static void memlock(struct doctor *d)
 
 /* ---- all in all ---- */
 
+/*
+ * Security modules that are asked whether a ring may be made: SELinux, and BPF programs. AppArmor and Smack only have a
+ * word in polling threads, other credentials and commands.
+ */
+static bool may_be_refused_by_module(const struct doctor *d)
+{
+	struct bpf_lsm_found found;
+
+	return (*d->subject.confinement && host_lsm_has(d->modules, "selinux")) ||
+	       (bpf_lsm_find(&found) == 0 && found.n_programs);
+}
+
 /* Another process: who might refuse has been asked, so what remains is that nobody does. */
 static void conclude(struct doctor *d)
 {
@@ -196,10 +229,10 @@ static void conclude(struct doctor *d)
 	int may = subject_sysctl(&d->subject, d->disabled, d->group);
 	enum subject_filter filter = d->subject.filter;
 
-	if (has == KERNEL_NO || may == 0 || filter == SUBJECT_REFUSED)
+	if (has == KERNEL_NO || may == 0 || filter == SUBJECT_REFUSED || has_no_memory(d))
 		d->usable = KERNEL_NO;
 	else if (has == KERNEL_UNKNOWN || filter == SUBJECT_UNTOLD || filter == SUBJECT_SUPERVISED ||
-		 (may < 0 && d->disabled >= 0) || *d->subject.confinement)
+		 (may < 0 && d->disabled >= 0) || may_be_refused_by_module(d))
 		d->usable = KERNEL_UNKNOWN;
 	else
 		d->usable = KERNEL_YES;
@@ -207,13 +240,11 @@ static void conclude(struct doctor *d)
 
 static void say_conclusion(struct doctor *d)
 {
-	const struct subject *s = &d->subject;
-
 	if (d->usable == KERNEL_YES)
 		SAY(d, "ring", DOCTOR_GOOD, NULL, "it can make rings: neither the sysctl nor a filter refuses");
 	else if (d->usable == KERNEL_UNKNOWN)
 		SAY(d, "ring", DOCTOR_UNKNOWN, NULL, "whether it can make rings could not be told%s",
-		    *s->confinement ? ": nobody outside can try what its security module allows" : "");
+		    may_be_refused_by_module(d) ? ": what a security module allows cannot be tried from outside" : "");
 	else
 		SAY(d, "ring", DOCTOR_OBSTACLE, NULL,
 		    has_uring(d) == KERNEL_NO ? "this kernel has no io_uring" : "it cannot make rings; see below");

@@ -220,7 +220,7 @@ static void name(struct subject *s)
 	make_printable(s->status.name);
 	make_printable(s->confinement);
 	if (s->kind == SUBJECT_HOST)
-		snprintf(s->label, sizeof(s->label), "this host");
+		snprintf(s->label, sizeof(s->label), "this host, as seen from here");
 	else
 		snprintf(s->label, sizeof(s->label), "process %d (%s)", s->pid, s->status.name);
 }

@@ -124,6 +124,7 @@ static int act(const char *action)
 		{ "eacces", SETUP, REGISTER, SECCOMP_RET_ERRNO | EACCES },
 		{ "kill", SETUP, REGISTER, SECCOMP_RET_KILL_PROCESS },
 		{ "setup-eperm", SETUP, SETUP, SECCOMP_RET_ERRNO | EPERM },
+		{ "enter-eperm", SETUP + 1, REGISTER, SECCOMP_RET_ERRNO | EPERM },
 		{ "harmless", SYS_kexec_load, SYS_kexec_load, SECCOMP_RET_ERRNO | EPERM },
 	};
 	static const struct {
