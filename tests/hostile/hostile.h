@@ -84,8 +84,9 @@ int targets_find(int *ret_pids);
 
 enum attack_kind {
 	ATTACK_ORDINARY,
-	ATTACK_ALONE,  /* harms the supervisor: needs a run of its own */
-	ATTACK_LEAKED, /* wants a ring that was open before */
+	ATTACK_ALONE,    /* harms the supervisor: needs a run of its own */
+	ATTACK_LEAKED,   /* wants a ring that was open before */
+	ATTACK_OUTSIDER, /* wants another program with a ring */
 };
 
 struct attack {

@@ -11,6 +11,7 @@
  *        hostile --list | --policy
  *        hostile --leak PROG ARGS...                            runs PROG with an unrestricted ring left open
  *        hostile --nobody PROG ARGS...                          runs PROG without root
+ *        hostile --outsider                                     makes a ring, says its own pid, waits to be ended
  *
  * Nothing is asserted about time, but what has not come back after HANG_SECONDS is called hung. Some mistakes show only
  * when the scheduler wills, so a control is made up to CONTROL_TRIES times.
@@ -252,7 +253,7 @@ static bool chosen(const struct attack *attack, char **names)
 
 static int print_list(void)
 {
-	static const char *const kinds[] = { "ordinary", "alone", "leaked" };
+	static const char *const kinds[] = { "ordinary", "alone", "leaked", "outsider" };
 
 	FOR_EACH_ATTACK(attack)
 	printf("%s\t%s\t%s\t%s\n", attack->name, kinds[attack->kind], attack->control, attack->what);
@@ -301,6 +302,18 @@ static int leak(char **command)
 	return 127;
 }
 
+static int be_outsider(void)
+{
+	struct params params = { 0 };
+
+	if (sys_setup(8, &params) < 0)
+		return 77;
+	printf("%d\n", getpid());
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
 static int as_nobody(char **command)
 {
 	enum { NOBODY = 65534 };
@@ -343,6 +356,8 @@ int main(int argc, char **argv)
 		return leak(argv + 2);
 	if (argc > 2 && !strcmp(argv[1], "--nobody"))
 		return as_nobody(argv + 2);
+	if (argc > 1 && !strcmp(argv[1], "--outsider"))
+		return be_outsider();
 	if (!share_result()) {
 		perror("hostile: shared memory");
 		return 3;

@@ -165,6 +165,31 @@ static void steal(uint32_t rounds)
 	}
 }
 
+/* --- somebody else's, who is not under the policy */
+
+static void outsider(uint32_t rounds)
+{
+	const char *text = getenv("HOSTILE_OUTSIDER");
+	int pid = text ? atoi(text) : 0, pidfd = pid > 1 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+
+	if (pidfd < 0) {
+		attack_impossible("no other program is there (hostile --outsider)");
+		return;
+	}
+	for (uint32_t i = 0; attack_goes_on(i, rounds); i++)
+		for (int fd = 0; fd < 16; fd++) {
+			int mine = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+
+			result->tried++;
+			if (mine >= 0 && ring_is(mine))
+				judge_ring(mine, 0);
+			if (mine >= 0)
+				close(mine);
+		}
+	result->rounds += rounds;
+	close(pidfd);
+}
+
 /* --- its life */
 
 static void *setups(void *unused)
@@ -284,6 +309,7 @@ static void hiccups(uint32_t rounds)
 const struct attack attacks_supervisor[] = {
 	{ "steal", "pidfd_getfd, /proc/PID, process_vm_readv, ptrace: the supervisor's listener and rings", "plain", 3,
 	  ATTACK_ALONE, steal },
+	{ "outsider", "a ring taken from another program of the same user", "bare", 1, ATTACK_OUTSIDER, outsider },
 	{ "kill", "the supervisor is killed during set-ups", "plain", 1, ATTACK_ALONE, kill_it },
 	{ "stop", "the supervisor is stopped before a set-up", "plain", 1, ATTACK_ALONE, stop_it },
 	{ "hiccups", "the supervisor is stopped and continued all the time", "bare", 500, ATTACK_ALONE, hiccups },
