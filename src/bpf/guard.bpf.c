@@ -270,6 +270,64 @@ int BPF_PROG(guard_free, struct task_struct *task)
 	return leave((uint64_t)task);
 }
 
+/* ---- pollers that were there before a rule ---- */
+
+static __always_inline bool is_charged(const struct guard_poller *poller, uint64_t key)
+{
+	for (uint32_t i = 0; i < GUARD_CHARGES_MAX && i < poller->n; i++)
+		if (poller->rules[i] == key)
+			return true;
+	return false;
+}
+
+static __always_inline void charge_late(struct guard_poller *poller, uint64_t key)
+{
+	struct guard_rule *rule = bpf_map_lookup_elem(&guard_rules, &key);
+
+	if (rule && !is_charged(poller, key))
+		(void)charge(poller, rule, key);
+}
+
+/* Pollers are what io-wq's workers are not; their names can be changed by the program. */
+static __always_inline bool is_poller(const struct task_struct *task)
+{
+	return (task->flags & (KERNEL_PF_IO_WORKER | KERNEL_PF_EXITING)) == KERNEL_PF_IO_WORKER &&
+	       !task->worker_private;
+}
+
+/*
+ * Run by whoever sets a rule, over all tasks. A poller may end meanwhile: its record is taken out, so that nobody else
+ * gives it back, and what is put back here is found by guard_free at the latest, because the iterator holds the task.
+ */
+SEC("iter/task")
+int guard_existing(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct guard_poller poller = { .cpu = -1 }, *found;
+	struct cgroup_subsys_state *above;
+	uint64_t thread = (uint64_t)task;
+	struct cgroup *cgroup;
+
+	if (!task || !is_poller(task))
+		return 0;
+	found = bpf_map_lookup_elem(&guard_pollers, &thread);
+	if (found) {
+		poller = *found;
+		if (bpf_map_delete_elem(&guard_pollers, &thread) < 0)
+			return 0;
+	}
+	charge_late(&poller, GUARD_HOST);
+	cgroup = task->cgroups->dfl_cgrp;
+	for (int i = 0; cgroup && i <= GUARD_DEPTH; i++) {
+		charge_late(&poller, cgroup->kn->id);
+		above = cgroup->self.parent;
+		cgroup = above ? above->cgroup : NULL;
+	}
+	if (bpf_map_update_elem(&guard_pollers, &thread, &poller, BPF_NOEXIST) < 0)
+		give_back(&poller);
+	return 0;
+}
+
 /* ---- the verdict ---- */
 
 static __always_inline enum guard_reason judge(const struct guard_rule *rule, const struct guard_setup *setup)

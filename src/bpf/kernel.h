@@ -16,6 +16,7 @@
 
 #define KERNEL_EPERM 1
 #define KERNEL_CAP_IPC_LOCK 14
+#define KERNEL_PF_EXITING 0x4u
 #define KERNEL_PF_IO_WORKER 0x10u /* since Linux 5.12: a thread made for io_uring */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -60,8 +61,13 @@ struct css_set {
 struct task_struct {
 	unsigned int flags;
 	int pid;
-	char comm[16];
+	void *worker_private; /* of io-wq's workers */
 	struct css_set *cgroups;
+};
+
+/* What an iterator over tasks is called with; NULL behind the last. */
+struct bpf_iter__task {
+	struct task_struct *task;
 };
 
 #pragma clang attribute pop

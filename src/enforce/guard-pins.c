@@ -93,6 +93,8 @@ static int pin_all(struct guard *guard, struct err *err)
 
 	for (int i = 0; r == 0 && i < GUARD_MAPS; i++)
 		r = pin_one(guard->maps[i], "", guard_map_names[i], err);
+	if (r == 0)
+		r = pin_one(guard->existing, "", GUARD_EXISTING_NAME, err);
 	for (int i = 0; r == 0 && i < skeleton->prog_cnt; i++)
 		if (*skeleton->progs[i].link) /* the optional one may not be there */
 			r = pin_one(bpf_link__fd(*skeleton->progs[i].link), "link-", skeleton->progs[i].name, err);
@@ -145,17 +147,26 @@ int guard_remove(struct err *err)
 	return r == -ENOENT ? unfinished : r;
 }
 
-static int open_pins(struct guard *guard, struct err *err)
+static int open_pin(const char *name, int *ret_fd, struct err *err)
 {
 	char path[128];
+	int fd;
 
-	for (int i = 0; i < GUARD_MAPS; i++) {
-		snprintf(path, sizeof path, "%s/%s", GUARD_PINS, guard_map_names[i]);
-		guard->maps[i] = bpf_obj_get(path);
-		if (guard->maps[i] < 0)
-			return err_set(err, guard->maps[i], "%s: %s", path, strerror(-guard->maps[i]));
-	}
+	snprintf(path, sizeof path, "%s/%s", GUARD_PINS, name);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return err_set(err, fd, "%s: %s", path, strerror(-fd));
+	*ret_fd = fd;
 	return 0;
+}
+
+static int open_pins(struct guard *guard, struct err *err)
+{
+	int r = open_pin(GUARD_EXISTING_NAME, &guard->existing, err);
+
+	for (int i = 0; r == 0 && i < GUARD_MAPS; i++)
+		r = open_pin(guard_map_names[i], &guard->maps[i], err);
+	return r;
 }
 
 /* Their layout is another one, so nothing else is read from its maps. */
@@ -185,11 +196,9 @@ int guard_find(struct guard **ret_guard, struct err *err)
 	if (access(GUARD_PINS, F_OK) < 0)
 		return err_set(err, errno == ENOTDIR ? -ENOENT : -errno, "no guard is in force (%s: %s)", GUARD_PINS,
 			       strerror(errno));
-	guard = calloc(1, sizeof *guard);
+	guard = guard_new();
 	if (!guard)
 		return err_set(err, -ENOMEM, "out of memory");
-	for (int i = 0; i < GUARD_MAPS; i++)
-		guard->maps[i] = -1;
 	r = open_pins(guard, err);
 	if (r == 0)
 		r = check_version(guard, err);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
@@ -34,6 +35,24 @@ static void forget_unused(struct guard *guard)
 	}
 }
 
+/* Pollers that were there before the rule count too; a program in the kernel goes over all tasks while we read. */
+static int charge_existing(struct guard *guard)
+{
+	CLEANUP(cleanup_fd) int link = bpf_link_create(guard->existing, 0, BPF_TRACE_ITER, NULL);
+	CLEANUP(cleanup_fd) int walk = -1;
+	char unused[64];
+	ssize_t n;
+
+	if (link < 0)
+		return link;
+	walk = bpf_iter_create(link);
+	if (walk < 0)
+		return walk;
+	while ((n = read(walk, unused, sizeof unused)) > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		;
+	return n < 0 ? -errno : 0;
+}
+
 int guard_set_rule(struct guard *guard, uint64_t cgroup, const struct guard_rule *rule, struct err *err)
 {
 	const struct guard_state fresh = { 0 };
@@ -46,7 +65,10 @@ int guard_set_rule(struct guard *guard, uint64_t cgroup, const struct guard_rule
 	r = bpf_map_update_elem(guard->maps[GUARD_MAP_RULES], &cgroup, rule, BPF_ANY);
 	if (r == -E2BIG)
 		return err_set(err, r, "there are %d rules already, and the guard holds no more", GUARD_RULES_MAX);
-	return r < 0 ? tell(r, "rules", err) : 0;
+	if (r < 0)
+		return tell(r, "rules", err);
+	r = charge_existing(guard);
+	return r < 0 ? tell(r, "search for threads that poll already", err) : 0;
 }
 
 int guard_remove_rule(struct guard *guard, uint64_t cgroup, struct err *err)

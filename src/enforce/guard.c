@@ -163,28 +163,35 @@ static int try_once(struct guard *guard, struct guard_about *ret_seen, struct er
 	return 0;
 }
 
+static bool is_seen(const struct guard_about *seen)
+{
+	return seen->setups >= GUARD_TRIES && seen->files >= GUARD_TRIES && !seen->unknown;
+}
+
 int guard_try(struct guard *guard, struct err *err)
 {
 	struct guard_about seen = { 0 };
-	int r = try_once(guard, &seen, err);
+	int r = -EAGAIN;
 
-	/* Others' rings may pass unseen now and then; ours should not, twice. */
-	if (r == 0 && seen.unknown)
+	/* Where many rings are made at the same time, one may pass unseen now and then: ours, or others that count
+	 * here. */
+	for (int i = 0; i < GUARD_TRIES && !is_seen(&seen); i++) {
 		r = try_once(guard, &seen, err);
-	if (r != 0)
-		return r < 0 ? r : 0;
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
+	if (is_seen(&seen))
+		return 0;
 	if (seen.files < GUARD_TRIES && !is_module())
 		return err_set(err, -ENOSYS,
 			       "the kernel was booted without BPF among its security modules, so programs on their "
 			       "hooks are not called; add bpf to the list in the boot parameter lsm= (cat "
 			       "/sys/kernel/security/lsm shows the present one)");
-	if (seen.setups < GUARD_TRIES || seen.files < GUARD_TRIES || seen.unknown)
-		return err_set(err, -ENOSYS,
-			       "it attached, but of %d rings made it saw %llu begin and %llu end, %llu of these "
-			       "unknown: this kernel makes rings in another way than the guard knows",
-			       GUARD_TRIES, (unsigned long long)seen.setups, (unsigned long long)seen.files,
-			       (unsigned long long)seen.unknown);
-	return 0;
+	return err_set(err, -ENOSYS,
+		       "it attached, but of %d rings made it saw %llu begin and %llu end, %llu of these "
+		       "unknown: this kernel makes rings in another way than the guard knows",
+		       GUARD_TRIES, (unsigned long long)seen.setups, (unsigned long long)seen.files,
+		       (unsigned long long)seen.unknown);
 }
 
 /* ---- loading ---- */
@@ -210,7 +217,8 @@ static int take_maps(struct guard *guard)
 		if (guard->maps[i] < 0)
 			return -errno;
 	}
-	return 0;
+	guard->existing = fcntl(bpf_program__fd(guard->bpf->progs.guard_existing), F_DUPFD_CLOEXEC, 3);
+	return guard->existing < 0 ? -errno : 0;
 }
 
 static int attach(struct guard *guard, struct err *err)
@@ -222,6 +230,7 @@ static int attach(struct guard *guard, struct err *err)
 	guard->bpf = guard_bpf__open();
 	if (!guard->bpf)
 		return tell_refusal(errno, err);
+	bpf_program__set_autoattach(guard->bpf->progs.guard_existing, false);
 	bpf_program__set_autoload(guard->bpf->progs.guard_allowed, has_function("bpf_lsm_uring_allowed"));
 	r = guard_bpf__load(guard->bpf);
 	if (r == 0)
@@ -233,9 +242,20 @@ static int attach(struct guard *guard, struct err *err)
 	return r < 0 ? tell_refusal(-r, err) : 0;
 }
 
+struct guard *guard_new(void)
+{
+	struct guard *guard = calloc(1, sizeof *guard);
+
+	for (int i = 0; guard && i < GUARD_MAPS; i++)
+		guard->maps[i] = -1;
+	if (guard)
+		guard->existing = -1;
+	return guard;
+}
+
 int guard_load(struct guard **ret_guard, struct err *err)
 {
-	CLEANUP(cleanup_guard) struct guard *guard = calloc(1, sizeof *guard);
+	CLEANUP(cleanup_guard) struct guard *guard = guard_new();
 	libbpf_print_fn_t print;
 	int r = check_ground(err);
 
@@ -243,8 +263,6 @@ int guard_load(struct guard **ret_guard, struct err *err)
 		return r;
 	if (!guard)
 		return err_set(err, -ENOMEM, "out of memory");
-	for (int i = 0; i < GUARD_MAPS; i++)
-		guard->maps[i] = -1;
 	*guard_complaint = '\0';
 	print = libbpf_set_print(keep_complaint);
 	r = attach(guard, err);
@@ -278,6 +296,7 @@ struct guard *guard_free(struct guard *guard)
 		return NULL;
 	for (int i = 0; i < GUARD_MAPS; i++)
 		cleanup_fd(&guard->maps[i]);
+	cleanup_fd(&guard->existing);
 	guard_bpf__destroy(guard->bpf);
 	free(guard);
 	return NULL;

@@ -82,6 +82,21 @@ kill -9 $holder
 wait $holder 2>/dev/null
 becomes 'it comes back when the process is killed' 0 pollers
 passes 'and can be had again' ring sqpoll
+passes 'the guard goes' circlip host remove
+ring sqpoll sqpoll,attach=0 hold >/tmp/held &
+holder=$!
+{ read -r made; read -r made; read -r held; } </tmp/held
+ring plain hold >/tmp/held &
+other=$!
+{ read -r made; read -r held; } </tmp/held
+passes 'and comes back' circlip host apply --sqpoll=2
+becomes 'a poller that was there before is counted' 1 pollers
+passes 'applying again' circlip host apply --sqpoll=2
+becomes 'counts it once' 1 pollers
+says 'there is room for one more' '1 EPERM' ring sqpoll sqpoll
+kill -9 $holder $other
+wait $holder $other 2>/dev/null
+becomes 'it is given back too' 0 pollers
 passes 'per CPU' circlip host apply --sqpoll-per-cpu=1
 says 'two CPUs, two pollers' 'SQPOLL: at most 2' circlip host status
 says 'a third is EPERM' '2 EPERM' ring sqpoll sqpoll sqpoll
@@ -128,6 +143,7 @@ says 'does not loosen' '0 EPERM' in_group a/b ring cq=128
 in_group a ring sqpoll hold >/tmp/held &
 holder=$!
 { read -r made; read -r held; } </tmp/held
+passes 'apply again' circlip host apply --cgroup=$CG/a --cq-max=64 --sqpoll=1
 says 'its poller is charged to it' '0 EPERM' in_group a/b ring sqpoll
 passes 'and to nobody else' ring sqpoll sqpoll
 kill -9 $holder
