@@ -50,7 +50,6 @@ void doctor_examine(struct doctor *d)
 	doctor_access(d);
 	doctor_limits(d);
 	doctor_kernel(d);
-	doctor_protections(d);
 	doctor_score(d);
 }
 

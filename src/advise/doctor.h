@@ -64,7 +64,7 @@ struct doctor {
 	unsigned int score; /* tenths: 0 to 100 */
 };
 
-/* Fills all but the subject, which is there already. */
+/* Fills all but the subject, which is there already, and Circlip's own protections, which are not known here. */
 void doctor_examine(struct doctor *doctor);
 
 /* "PERFECT" ... "DANGEROUS" */
@@ -80,5 +80,4 @@ void doctor_say(struct doctor *doctor, enum doctor_section section, const char *
 void doctor_access(struct doctor *doctor); /* doctor-access.c: who may make rings */
 void doctor_limits(struct doctor *doctor); /* doctor-limits.c */
 void doctor_kernel(struct doctor *doctor); /* doctor-features.c: what this kernel's io_uring can do, and its CVEs */
-void doctor_protections(struct doctor *doctor); /* doctor-protections.c */
-void doctor_score(struct doctor *doctor);       /* doctor-score.c: exposures, from all the others */
+void doctor_score(struct doctor *doctor);  /* doctor-score.c: exposures, from all the others */

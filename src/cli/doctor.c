@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "cli/command.h"
 #include "cli/print.h"
+#include "cli/protections.h"
 #include "report/common.h"
 
 enum { NO_FIX = -1, INDENT = 32, NO_THRESHOLD = 101, TENTHS = 10 };
@@ -253,6 +254,7 @@ static int doctor_run(void *options, char **words, size_t n_words)
 	if (r < 0)
 		return command_fail("doctor", r == -EINVAL ? COMMAND_USAGE : COMMAND_FAILED, "%s", err.text);
 	doctor_examine(&doctor);
+	protections_add(&doctor);
 	if (o->json || o->format)
 		put_json(&doctor);
 	else

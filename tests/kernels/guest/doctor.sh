@@ -25,9 +25,37 @@ case $version in
 	result $? "a process cannot be restricted before 7.0"
 	;;
 esac
-grep '"name":"caller"' /tmp/json
-grep -q '"name":"lsm-bpf-load"' /tmp/json || grep -q '"name":"caller","mark":"good"' /tmp/json
-result $? "BPF security modules can be used"
+
+# What doctor says can be used is what run and host then use.
+echo 'ops: [NOP]' >/tmp/nop.yaml
+for mechanism in task caller enable strip; do
+	grep -q "\"name\":\"$mechanism\",\"mark\":\"good\"" /tmp/json
+	said=$?
+	LEFT=
+	[ $mechanism = task ] && LEFT='--allow-unenforced setupFlags --allow-unenforced sqpoll'
+	circlip run --policy /tmp/nop.yaml --mechanism $mechanism $LEFT -- true >/tmp/said 2>&1
+	done=$?
+	[ $said = 0 ] && [ $done = 0 ] || [ $said != 0 ] && [ $done != 0 ]
+	result $? "what is said of $mechanism ($said) is so ($done)"
+done
+grep '"name":"host"' /tmp/json
+
+mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null
+if [ -e /sys/fs/cgroup/cgroup.subtree_control ]; then
+	echo '+memory +pids +cpu' >/sys/fs/cgroup/cgroup.subtree_control
+	mkdir -p /sys/fs/cgroup/upper/lower
+	echo 67108864 >/sys/fs/cgroup/upper/memory.max
+	echo '150000 100000' >/sys/fs/cgroup/upper/cpu.max
+	echo 77 >/sys/fs/cgroup/upper/pids.max
+	sleep 1000 &
+	echo $! >/sys/fs/cgroup/upper/lower/cgroup.procs
+	circlip doctor --json --pid $! >/tmp/said
+	grep -q '64 MiB' /tmp/said && grep -q '1500 thousandths' /tmp/said && grep -q '77 processes' /tmp/said
+	result $? "limits further up in the unified hierarchy are found"
+	kill $!
+else
+	skip "limits further up in the unified hierarchy are found" "it cannot be mounted"
+fi
 
 if [ -e /proc/sys/kernel/io_uring_disabled ]; then
 	echo 2 >/proc/sys/kernel/io_uring_disabled
