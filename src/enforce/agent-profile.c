@@ -322,9 +322,11 @@ const struct agent_runtime agent_runtimes[] = {
 	  "run.oci.seccomp.receiver=SOCKET can name the agent in place of listenerPath" },
 	{ "docker", "Docker Engine 23.0 (moby/moby pull request 42604), with runc 1.1.0",
 	  "docker run --security-opt seccomp=FILE ..., or \"seccomp-profile\": \"FILE\" in /etc/docker/daemon.json" },
-	{ "podman", "Podman 4.1 (containers/common 0.48.0, pull request 945), with runc 1.1.0 or crun 0.19",
+	{ "podman",
+	  "Podman 4.1 (containers/common 0.48.0, pull request 945), with runc 1.1.0 or crun 0.19; tried: 4.3.1 with "
+	  "runc",
 	  "podman run --security-opt seccomp=FILE ..., or seccomp_profile in containers.conf" },
-	{ "containerd", "containerd 1.5.5 and 1.6 (the runtime-spec they are built with), with runc 1.1.0",
+	{ "containerd", "containerd 1.5.5 (by the runtime-spec that it is built with), with runc 1.1.0; tried: 1.6.20",
 	  "nerdctl run --security-opt seccomp=FILE ..., or a Localhost profile under Kubernetes" },
 	{ "cri-o", "CRI-O 1.25 (containers/common 0.49.1), with runc 1.1.0 or crun 0.19",
 	  "/var/lib/kubelet/seccomp/circlip.json, and a pod's seccompProfile of type Localhost" },

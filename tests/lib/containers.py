@@ -84,7 +84,7 @@ class Stage:
         shutil.copy(probe, os.path.join(self.rootfs, "bin/probe"))
         for name in ("folder", "rootfs"):
             os.chmod(getattr(self, name), 0o755)
-        self.containers, self.cgroups = [], []
+        self.containers, self.cgroups, self.daemons = [], [], []
 
     def agent_folder(self):
         return tempfile.mkdtemp(prefix="agent-", dir=self.folder)
@@ -107,13 +107,24 @@ class Stage:
     def close(self):
         for container in self.containers:
             container.delete()
+        for daemon in self.daemons:
+            daemon.terminate()
+            daemon.wait()
         for path in self.cgroups:
             try:
                 until(lambda: not open(os.path.join(path, "cgroup.procs"), encoding="ascii").read(), 5)
                 os.rmdir(path)
             except OSError:
                 pass
+        self._unmount()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _unmount(self):
+        """What an engine left mounted would keep the folder."""
+        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as f:
+            points = [line.split()[1] for line in f]
+        for point in sorted((p for p in points if p.startswith(self.folder + "/")), reverse=True):
+            subprocess.run(["umount", point], stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def seccomp(socket, metadata, flags=None):
