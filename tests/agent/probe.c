@@ -5,10 +5,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,6 +141,69 @@ static long do_plain(void)
 static long do_defer(void)
 {
 	return do_ring(URING_SETUP_SINGLE_ISSUER | URING_SETUP_DEFER_TASKRUN);
+}
+
+/* Not enabled yet, and so not restricted yet. */
+static long do_disabled(void)
+{
+	return do_ring(URING_SETUP_R_DISABLED);
+}
+
+static long do_personality(void)
+{
+	return call(SYS_io_uring_register, ring.fd, URING_REG_REGISTER_PERSONALITY, 0, 0);
+}
+
+static long do_enable(void)
+{
+	return call(SYS_io_uring_register, ring.fd, URING_REG_ENABLE_RINGS, 0, 0);
+}
+
+/* The same call by the numbers of 32-bit programs; its pointer must fit. */
+static void call_int80(void)
+{
+	void *params = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	long r;
+
+	if (params == MAP_FAILED)
+		_exit(ENOMEM);
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(SYS_io_uring_setup), "b"(ENTRIES), "c"(params) : "memory");
+	_exit((int)r < 0 ? -(int)r : 0);
+}
+
+/* In a child: a kernel without these calls ends who uses them. */
+static long do_int80(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		call_int80();
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ENOTSUP;
+}
+
+/* And by those of x32. */
+static long do_x32(void)
+{
+	struct uring_params params = { 0 };
+
+	return call(SYS_io_uring_setup | 0x40000000, ENTRIES, (long)&params, 0, 0);
+}
+
+/* A listener of its own, before which the agent's would have to give way. */
+static long do_nested(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof code / sizeof *code, code };
+
+	return call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&program, 0);
 }
 
 /* Whether the ring has the flags that `defer` asked for. */
@@ -270,11 +336,29 @@ static const struct {
 	const char *word;
 	long (*act)(void);
 } acts[] = {
-	{ "ring", do_plain },    { "nop", do_nop },       { "socket", do_socket }, { "read", do_read },
-	{ "files", do_files },   { "resize", do_resize }, { "defer", do_defer },   { "deferred", do_deferred },
-	{ "sqpoll", do_sqpoll }, { "iopoll", do_iopoll }, { "many", do_many },     { "storm", do_storm },
-	{ "hang", do_hang },     { "die", do_die },       { "wait", do_wait },     { "uid", do_uid },
+	{ "ring", do_plain },
+	{ "nop", do_nop },
+	{ "socket", do_socket },
+	{ "read", do_read },
+	{ "files", do_files },
+	{ "resize", do_resize },
+	{ "defer", do_defer },
+	{ "deferred", do_deferred },
+	{ "sqpoll", do_sqpoll },
+	{ "iopoll", do_iopoll },
+	{ "many", do_many },
+	{ "storm", do_storm },
+	{ "hang", do_hang },
+	{ "die", do_die },
+	{ "wait", do_wait },
+	{ "uid", do_uid },
 	{ "name", do_name },
+	{ "disabled", do_disabled },
+	{ "personality", do_personality },
+	{ "enable", do_enable },
+	{ "int80", do_int80 },
+	{ "x32", do_x32 },
+	{ "nested", do_nested },
 };
 
 int main(int argc, char **argv)
