@@ -23,7 +23,7 @@ int main(void)
 
 	if (io_uring_queue_init(8, &ring, 0))
 		return 1;
-	struct __kernel_timespec delay = { .tv_nsec = 20000000 };
+	struct __kernel_timespec delay = { .tv_nsec = 300000000 };
 	io_uring_prep_timeout(io_uring_get_sqe(&ring), &delay, 0, 0);
 	io_uring_submit(&ring);
 	child = fork();

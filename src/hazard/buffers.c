@@ -43,7 +43,7 @@ static bool sure(struct hazard_context *context, const struct moment *moment)
 static bool surely_in_flight(const struct model_request *request)
 {
 	return request && request->op && request->state == REQUEST_INFLIGHT && !request->ambiguous &&
-	       !request->uncertain && !request->ring->lost;
+	       !request->uncertain && !request->ring->lost && !known_hides_ends(request->ring);
 }
 
 static enum release_class classify_release(const struct model_range *range)
@@ -189,15 +189,61 @@ static void report_checksum(struct hazard_context *context, const struct moment 
 	hazard_report(context, finding);
 }
 
+struct reuse_look {
+	struct hazard_context *context;
+	const struct moment *moment;
+	const struct model_range *mine;
+};
+
+static bool report_reuse(void *opaque, struct model_range *other)
+{
+	struct reuse_look *look = opaque;
+	struct model_request *sent = other->request, *request = look->mine->request;
+	struct finding *finding;
+
+	if (sent == request || !surely_in_flight(sent) || !sent->awaiting_notif || other->lifetime != ABI_UNTIL_NOTIF ||
+	    !hazard_mark_request(look->context, request))
+		return true;
+	finding = hazard_finding(look->context, look->moment, request);
+	hazard_message(finding,
+		       "%s of %s (0x%" PRIx64 ", %" PRIu64
+		       " bytes) is memory that %s still sends from: its first completion has come, its notification "
+		       "(F_NOTIF) has not",
+		       look->mine->name, request->op->name, look->mine->address, look->mine->length, sent->op->name);
+	hazard_stack(finding, "sent by", sent->process->pid, sent->stack);
+	hazard_report(look->context, finding);
+	return false;
+}
+
+/* Another request that lets the kernel write into what is being sent. */
+static void look_for_reuse(struct hazard_context *context, const struct moment *moment)
+{
+	struct model_request *request = moment->request;
+
+	if (!moment->process || !surely_in_flight(request) || request->refused)
+		return;
+	for (const struct model_range *range = request->ranges; range; range = range->next) {
+		struct reuse_look look = { context, moment, range };
+
+		if (range->length && (range->direction & ABI_OUT) && !range->provided)
+			model_overlaps(moment->process, range->address, range->length, report_reuse, &look);
+	}
+}
+
 static void look_zc_reuse(struct hazard_context *context, const struct moment *moment)
 {
 	if (moment->kind == MOMENT_RELEASE)
 		look_release(context, moment, RELEASE_ZC);
-	else if (sure(context, moment))
+	else if (!sure(context, moment))
+		return;
+	else if (moment->kind == MOMENT_CONSUMED)
+		look_for_reuse(context, moment);
+	else
 		report_checksum(context, moment);
 }
 
-static const char *const zc_supersedes[] = { "buffer-freed-in-flight", "cancel-is-not-completion", NULL };
+static const char *const reuse_supersedes[] = { "buffer-freed-in-flight", "cancel-is-not-completion",
+						"buffers-overlap-in-flight", NULL };
 
 const struct hazard hazard_zc_buffer_reuse = {
 	.name = "zc-buffer-reuse",
@@ -206,10 +252,11 @@ const struct hazard hazard_zc_buffer_reuse = {
 	.why = "The first completion of a zero-copy send only says that it is queued; the network reads the memory "
 	       "until F_NOTIF.",
 	.fix = "Reuse or release the buffer only after the completion with IORING_CQE_F_NOTIF.",
-	.wants = HAZARD_WANTS(RELEASE) | HAZARD_WANTS(CHECKSUM),
+	.wants = HAZARD_WANTS(RELEASE) | HAZARD_WANTS(CHECKSUM) | HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_MEMORY,
+	.only_traits = ABI_READS_FILE | ABI_STREAM_RECV,
 	.look = look_zc_reuse,
-	.supersedes = zc_supersedes,
+	.supersedes = reuse_supersedes,
 };
 
 static void report_unaccounted(struct hazard_context *context, const struct moment *moment)
@@ -231,15 +278,67 @@ static void report_unaccounted(struct hazard_context *context, const struct mome
 	}
 }
 
+/*
+ * The ring's cell: where in the completion ring the newest first completion (low 16 bits) and the newest notification
+ * (16 bits) are, and the stack of the send that the notification belongs to (32 bits, 0 = none came).
+ */
+static void note_two(uint64_t *cell, const struct moment *moment)
+{
+	const struct event_complete *event = (const struct event_complete *)moment->event;
+	uint64_t index = event->cq_index & 0xffff;
+
+	if (!moment->request || !moment->certain)
+		return;
+	if (event->cqe.flags & URING_CQE_F_MORE)
+		*cell = (*cell & ~UINT64_C(0xffff)) | index;
+	else if (event->cqe.flags & URING_CQE_F_NOTIF)
+		*cell = (uint64_t)moment->request->stack << 32 | index << 16 | (*cell & 0xffff);
+}
+
+static bool was_taken(uint32_t cq_head, uint64_t index)
+{
+	return (int16_t)(uint16_t)(cq_head - index) > 0;
+}
+
+/* The first completion of every send was taken, a notification was not: it is not known to be one of two. */
+static void report_untaken(struct hazard_context *context, const struct moment *moment)
+{
+	const struct event_ring_state *state = (const struct event_ring_state *)moment->event;
+	uint64_t cell = *hazard_ring_cell(context, moment->ring);
+	struct finding *finding;
+
+	if (!(cell >> 32) || !state->known || !was_taken(state->cq_head, cell & 0xffff) ||
+	    was_taken(state->cq_head, cell >> 16 & 0xffff) || !hazard_mark_ring(context, moment->ring))
+		return;
+	finding = hazard_finding(context, moment, NULL);
+	finding->level = HAZARD_WARNING;
+	for (size_t i = 0; i < FINDING_STACKS; i++)
+		finding->stacks[i] = (struct finding_stack){ NULL, 0, 0 };
+	hazard_message(finding, "the ring was closed when the first completion of each zero-copy send had been taken, "
+				"and a second one (F_NOTIF) had not");
+	hazard_stack(finding, "submitted by", finding->pid, (uint32_t)(cell >> 32));
+	hazard_stack(finding, "closed by", moment->event->pid, moment->event->stack);
+	hazard_report(context, finding);
+}
+
 static void look_zc_notif(struct hazard_context *context, const struct moment *moment)
 {
 	if (moment->kind == MOMENT_RELEASE) {
 		look_release(context, moment, RELEASE_ZC_FAILED);
 		return;
 	}
-	if (sure(context, moment) && moment->ring && !(moment->event->flags & EVENT_SYNTHETIC))
-		report_unaccounted(context, moment);
+	if (!sure(context, moment) || !moment->ring || (moment->event->flags & EVENT_SYNTHETIC))
+		return;
+	if (moment->kind == MOMENT_COMPLETE) {
+		note_two(hazard_ring_cell(context, moment->ring), moment);
+		return;
+	}
+	report_untaken(context, moment);
+	report_unaccounted(context, moment);
 }
+
+static const char *const notif_supersedes[] = { "buffer-freed-in-flight", "cancel-is-not-completion",
+						"unreaped-cqe-at-exit", NULL };
 
 const struct hazard hazard_zc_notif_unaccounted = {
 	.name = "zc-notif-unaccounted",
@@ -247,10 +346,12 @@ const struct hazard hazard_zc_notif_unaccounted = {
 	.level = HAZARD_ERROR,
 	.why = "A zero-copy send posts two completions, also when it fails, whenever the first carries F_MORE.",
 	.fix = "Count a zero-copy send as finished only at the completion without IORING_CQE_F_MORE.",
-	.wants = HAZARD_WANTS(RELEASE) | HAZARD_WANTS(RING_CLOSED),
+	.wants = HAZARD_WANTS(RELEASE) | HAZARD_WANTS(RING_UNMAPPED) | HAZARD_WANTS(RING_CLOSED) |
+		 HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_MEMORY,
+	.only_traits = ABI_ZERO_COPY,
 	.look = look_zc_notif,
-	.supersedes = zc_supersedes,
+	.supersedes = notif_supersedes,
 };
 
 /* ---- overlap ---- */
@@ -514,6 +615,18 @@ const struct hazard hazard_fixed_buffer_bounds = {
 	.look = look_fixed_bounds,
 };
 
+/* The old pages are used, or, where the memory that took the old one's place has another address, nothing is. */
+static bool uses_stale(const struct model_buffer *buffer, const struct moment *moment)
+{
+	bool inside = within(buffer, &moment->request->sqe);
+
+	if (!buffer->stale)
+		return false;
+	if (moment->kind == MOMENT_CONSUMED)
+		return inside;
+	return !inside && moment->certain && known_result(moment) == -EFAULT;
+}
+
 static void look_stale(struct hazard_context *context, const struct moment *moment)
 {
 	struct model_request *request = moment->request;
@@ -524,17 +637,20 @@ static void look_stale(struct hazard_context *context, const struct moment *mome
 	    request->sqe.buf_index >= moment->ring->n_buffers)
 		return;
 	buffer = &moment->ring->buffers[request->sqe.buf_index];
-	if (!buffer->stale || !within(buffer, &request->sqe) || !hazard_mark_request(context, request))
+	if (!uses_stale(buffer, moment) || !hazard_mark_request(context, request))
 		return;
 	finding = hazard_finding(context, moment, request);
 	hazard_message(finding,
-		       "registered buffer %u (0x%" PRIx64 ", %" PRIu64
-		       " bytes) was %s after its registration: %s uses the old pages",
+		       "registered buffer %u (0x%" PRIx64 ", %" PRIu64 " bytes) was %s after its registration: %s %s",
 		       request->sqe.buf_index, buffer->address, buffer->length, release_name(buffer->stale_how),
-		       request->op->name);
+		       request->op->name,
+		       moment->kind == MOMENT_CONSUMED ? "uses the old pages"
+						       : "names memory that never was registered: -EFAULT");
 	hazard_stack(finding, "released by", finding->pid, buffer->stale_stack);
 	hazard_report(context, finding);
 }
+
+static const char *const stale_supersedes[] = { "fixed-buffer-bounds", NULL };
 
 const struct hazard hazard_fixed_buffer_stale_mapping = {
 	.name = "fixed-buffer-stale-mapping",
@@ -543,8 +659,10 @@ const struct hazard hazard_fixed_buffer_stale_mapping = {
 	.why = "Registration pins pages, not addresses: once the memory is unmapped, moved or freed the kernel still "
 	       "uses the old pages.",
 	.fix = "Unregister or update the buffer before its memory is released, and register what is there afterwards.",
-	.wants = HAZARD_WANTS(CONSUMED),
+	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_MEMORY,
 	.only_ops = HAZARD_OP(READ_FIXED) | HAZARD_OP(WRITE_FIXED) | HAZARD_OP(SEND_ZC),
+	.only_failures = true,
 	.look = look_stale,
+	.supersedes = stale_supersedes,
 };

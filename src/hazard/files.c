@@ -5,6 +5,7 @@
 #include "abi/op.h"
 #include "base/map.h"
 #include "hazard/hazard.h"
+#include "hazard/known.h"
 
 static bool sure(struct hazard_context *context, const struct moment *moment)
 {
@@ -14,7 +15,7 @@ static bool sure(struct hazard_context *context, const struct moment *moment)
 static bool surely_open(const struct model_request *request)
 {
 	return request && request->op && request->state == REQUEST_INFLIGHT && !request->ambiguous &&
-	       !request->uncertain;
+	       !request->uncertain && !known_hides_ends(request->ring);
 }
 
 static bool names_fd(const struct model_request *request)
@@ -343,8 +344,7 @@ static void look_left(struct hazard_context *context, const struct moment *momen
 		remember_left(context, moment);
 	else if (moment->kind != MOMENT_COMPLETE)
 		tell_left(context, moment);
-	else if (moment->request && moment->certain && event->cqe.res > 0 &&
-		 left_behind(moment->request))
+	else if (moment->request && moment->certain && event->cqe.res > 0 && left_behind(moment->request))
 		report_left(context, moment, moment->request,
 			    "it completed afterwards all the same, with data or a connection");
 }

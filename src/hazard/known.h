@@ -14,11 +14,18 @@ static inline bool known_sure(const struct model *model, const struct moment *mo
 	return !moment->uncertain && !model->lost;
 }
 
+/* Completions that did not fit into the ring lie in the kernel: a request without one may have ended all the same. */
+static inline bool known_hides_ends(const struct model_ring *ring)
+{
+	return ring->sq_flags & URING_SQ_CQ_OVERFLOW;
+}
+
 /* In flight, and nobody else can be meant. */
 static inline bool known_inflight(const struct model_request *request)
 {
 	return request->state == REQUEST_INFLIGHT && !request->ambiguous && !request->uncertain &&
-	       !request->cancel_requested && !request->awaiting_notif && !request->sq_kept;
+	       !request->cancel_requested && !request->awaiting_notif && !request->sq_kept &&
+	       !known_hides_ends(request->ring);
 }
 
 /* Both go to the same open file. */

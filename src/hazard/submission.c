@@ -265,6 +265,42 @@ static bool moves_data(const struct model_request *request)
 	return known_trait(request, ABI_READS_FILE | ABI_WRITES_FILE | ABI_STREAM_SEND | ABI_STREAM_RECV);
 }
 
+/*
+ * A ring whose user_data counts up, from the rule's cell: the newest value (48 bits) and how often in a row a value was
+ * the one before plus one. Starting again from 0 or 1 is a counter's way too.
+ */
+enum { COUNTS_UP = 16, COUNT_SHIFT = 48 };
+static const uint64_t count_mask = (UINT64_C(1) << COUNT_SHIFT) - 1;
+
+static bool habit_counts(uint64_t *cell, uint64_t user_data)
+{
+	uint64_t last = *cell & count_mask, run = *cell >> COUNT_SHIFT;
+	bool counts = run >= COUNTS_UP;
+
+	if (user_data == last + 1)
+		run += run < UINT16_MAX;
+	else if (!counts || user_data > 1)
+		run = 0;
+	*cell = run << COUNT_SHIFT | (user_data & count_mask);
+	return counts && run;
+}
+
+enum { OBJECT_BYTES = 65536 };
+
+/* user_data is the object that the request's buffer is part of: each such object stands for one thing. */
+static bool names_owner(const struct model_request *request)
+{
+	uint64_t object = request->sqe.user_data;
+
+	return object >= OBJECT_BYTES && request->sqe.addr > object && request->sqe.addr - object < OBJECT_BYTES;
+}
+
+/* Not what a join of several requests looks like, which may share a value on purpose. */
+static bool different_things(const struct model_request *a, const struct model_request *b)
+{
+	return a->sqe.opcode != b->sqe.opcode && a->sqe.fd != b->sqe.fd && a->call != b->call && !b->multishot;
+}
+
 static void report_collision(struct hazard_context *context, const struct moment *moment,
 			     const struct model_request *other)
 {
@@ -282,8 +318,12 @@ static void report_collision(struct hazard_context *context, const struct moment
 static void look_user_data_collision(struct hazard_context *context, const struct moment *moment)
 {
 	struct model_request *request = moment->request, *other;
+	bool counts;
 
-	if (!request || (!request->same_prev && !request->same_next) || !known_sure(hazard_model(context), moment) ||
+	if (!request)
+		return;
+	counts = habit_counts(hazard_ring_cell(context, request->ring), request->sqe.user_data);
+	if ((!request->same_prev && !request->same_next) || !known_sure(hazard_model(context), moment) ||
 	    !request->sqe.user_data || request->sqe.user_data == UINT64_MAX || !moves_data(request) ||
 	    request->multishot)
 		return;
@@ -291,12 +331,13 @@ static void look_user_data_collision(struct hazard_context *context, const struc
 	for (unsigned n = 0; other && n < MAX_ALIKE; other = other->same_next, n++) {
 		if (other == request || !known_inflight(other) || other->seq > request->seq)
 			continue;
-		if (!moves_data(other) || other->sqe.addr == request->sqe.addr ||
-		    (other->chain && other->chain == request->chain))
+		if ((!moves_data(other) && other->sqe.opcode != URING_OP_POLL_ADD) ||
+		    other->sqe.addr == request->sqe.addr || (other->chain && other->chain == request->chain))
 			continue;
 		if (other->sqe.fd == request->sqe.fd && other->sqe.opcode != request->sqe.opcode)
 			continue;
-		if (!others_are_identities(request->ring, request->sqe.user_data))
+		if (!counts && !(names_owner(request) && different_things(request, other)) &&
+		    !(moves_data(other) && others_are_identities(request->ring, request->sqe.user_data)))
 			continue;
 		report_collision(context, moment, other);
 		return;

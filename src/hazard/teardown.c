@@ -2,6 +2,7 @@
 /* Rings that end before their work does. */
 #include "abi/op.h"
 #include "hazard/hazard.h"
+#include "hazard/known.h"
 
 static bool sure_end(struct hazard_context *context, const struct moment *moment)
 {
@@ -14,7 +15,7 @@ static bool sure_end(struct hazard_context *context, const struct moment *moment
 static bool lands_later(const struct model_request *request)
 {
 	if (!request->op || request->state != REQUEST_INFLIGHT || request->ambiguous || request->uncertain ||
-	    request->cancel_requested)
+	    request->cancel_requested || known_hides_ends(request->ring))
 		return false;
 	if (request->object.type != EVENT_FD_FILE && request->object.type != EVENT_FD_BLOCK)
 		return false;

@@ -5,6 +5,7 @@
 #include "abi/op.h"
 #include "base/map.h"
 #include "hazard/hazard.h"
+#include "hazard/known.h"
 
 static bool sure(struct hazard_context *context, const struct moment *moment)
 {
@@ -63,7 +64,7 @@ const struct hazard hazard_single_issuer_violation = {
 static bool dies_with_thread(const struct model_request *request, uint32_t tid)
 {
 	if (request->tid != tid || request->state != REQUEST_INFLIGHT || request->ambiguous || request->uncertain ||
-	    !request->op || request->cancel_requested || request->awaiting_notif)
+	    !request->op || request->cancel_requested || request->awaiting_notif || known_hides_ends(request->ring))
 		return false;
 	switch (request->sqe.opcode) {
 	case URING_OP_TIMEOUT:
@@ -126,26 +127,29 @@ const struct hazard hazard_submitter_thread_exit = {
 
 /*
  * A ring made before fork() and then used by one process alone is handed over, which is right. The ring's cell holds
- * who used it last; a second user is a finding.
+ * who used it last (upper half) and where; a second user is a finding.
  */
 static void look_fork(struct hazard_context *context, const struct moment *moment)
 {
 	uint32_t pid = moment->event->pid;
-	uint64_t *cell, last;
+	uint64_t *cell;
+	uint32_t last, last_stack;
 	struct finding *finding;
 
 	if (!sure(context, moment) || !moment->ring || !moment->ring->creator_pid)
 		return;
 	cell = hazard_ring_cell(context, moment->ring);
-	last = *cell;
-	*cell = pid;
+	last = (uint32_t)(*cell >> 32);
+	last_stack = (uint32_t)*cell;
+	*cell = (uint64_t)pid << 32 | moment->event->stack;
 	if (!last || last == pid || !hazard_mark_ring(context, moment->ring))
 		return;
 	finding = hazard_finding(context, moment, NULL);
 	hazard_message(finding,
 		       "process %u uses the ring that process %u made and process %u has used: they share one queue "
 		       "since fork()",
-		       pid, moment->ring->creator_pid, (uint32_t)last);
+		       pid, moment->ring->creator_pid, last);
+	hazard_stack(finding, "used before at", last, last_stack);
 	hazard_stack(finding, "ring set up by", moment->ring->creator_pid, moment->ring->setup_stack);
 	hazard_report(context, finding);
 }
