@@ -24,26 +24,15 @@ static uint32_t count_left(const struct model_ring *ring)
 
 /* ---- batch-aborted-at-bad-sqe: the cell is 1 while entries lie behind a refused one ---- */
 
+/* Entries that could be read were left behind others that were taken: the kernel does so only where it refused one. */
 static bool call_was_cut(const struct moment *moment)
 {
 	const struct event_enter_return *end = (const struct event_enter_return *)moment->event;
 	const struct event_enter *begin = &moment->thread->enter;
 
 	return end->result > 0 && end->consumed != UINT32_MAX && end->consumed > 0 && end->consumed < begin->n_submit &&
-	       end->consumed < begin->to_submit &&
+	       end->consumed < begin->to_submit && end->sq_dropped == begin->sq_dropped &&
 	       !(moment->ring->setup_flags & (URING_SETUP_SUBMIT_ALL | URING_SETUP_SQPOLL));
-}
-
-static bool last_taken_was_refused(const struct moment *moment)
-{
-	const struct event_enter_return *end = (const struct event_enter_return *)moment->event;
-	uint64_t call = moment->thread->enter.call;
-	uint32_t last = end->sq_head - 1;
-
-	for (const struct model_request *request = moment->ring->first; request; request = request->next)
-		if (request->call == call && request->sq_index == last)
-			return request->refused;
-	return false;
 }
 
 static void report_aborted(struct hazard_context *context, const struct moment *moment, enum hazard_level level,
@@ -72,8 +61,7 @@ static void look_batch_aborted(struct hazard_context *context, const struct mome
 		return;
 	cell = hazard_ring_cell(context, moment->ring);
 	if (moment->kind == MOMENT_CALL) {
-		if (known_sure(hazard_model(context), moment) && moment->thread && call_was_cut(moment) &&
-		    last_taken_was_refused(moment))
+		if (known_sure(hazard_model(context), moment) && moment->thread && call_was_cut(moment))
 			*cell = 1;
 		return;
 	}
@@ -212,11 +200,10 @@ static void look_submit_failure(struct hazard_context *context, const struct mom
 	}
 }
 
-static const char *const left_supersedes[] = { "buffer-freed-in-flight", "indirect-argument-freed",
-					       "close-does-not-cancel",	"fd-recycled",
-					       "bad-fd",		"ordering-assumed-stream",
-					       "offset-misuse",		"user-data-collision",
-					       NULL };
+static const char *const left_supersedes[] = {
+	"buffer-freed-in-flight",  "indirect-argument-freed", "close-does-not-cancel", "fd-recycled", "bad-fd",
+	"ordering-assumed-stream", "offset-misuse",           "user-data-collision",   NULL
+};
 
 const struct hazard hazard_submit_failure_leaves_sqe_queued = {
 	.name = "submit-failure-leaves-sqe-queued",
@@ -257,7 +244,7 @@ static void look_invalid_sqe_fields(struct hazard_context *context, const struct
 		return;
 	if (complete->cqe.res >= 0 || has_worse_consequence(request))
 		return;
-	if (abi_sqe_refused(&request->sqe, request->ring->setup_flags, 0, &field) != complete->cqe.res || !field)
+	if (model_refusal(request, &field) != complete->cqe.res || !field)
 		return;
 	finding = hazard_finding(context, moment, request);
 	hazard_message(finding, "the kernel refused %s with %s (%d) because of the entry's %s", request->op->name,

@@ -54,7 +54,7 @@ static void look_invalid_member(struct hazard_context *context, const struct mom
 	refused = known_refused_member(moment->request);
 	if (!refused || (!refused->chain_prev && !refused->chain_next))
 		return;
-	expected = abi_sqe_refused(&refused->sqe, moment->ring->setup_flags, 0, &field);
+	expected = model_refusal(refused, &field);
 	if (!expected || !field || known_result(moment) != (moment->request == refused ? expected : RESULT_ECANCELED) ||
 	    !hazard_mark_request(context, refused))
 		return;

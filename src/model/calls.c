@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls of enter, in two phases: the call and the entries it may take, then its return with how many were taken. Between the two, other
- * threads may enter the same ring, and completions of what the call submitted may be seen. A call that a signal handler jumped out of has no return: the
- * submission queue's head at the next call tells what became of its entries.
+ * Calls of enter, in two phases: the call and the entries it may take, then its return with how many were taken.
+ * Between the two, other threads may enter the same ring, and completions of what the call submitted may be seen. A
+ * call that a signal handler jumped out of has no return: the submission queue's head at the next call tells what
+ * became of its entries.
  */
 #include <errno.h>
 #include <string.h>
@@ -106,8 +107,8 @@ static void tell_bounds(struct step *step, struct model_request *request, uint32
 }
 
 /*
- * An entry told of before: what a call left (it goes, but its identity is kept), or what two threads were about to submit at once. True: ignore
- * this one.
+ * An entry told of before: what a call left (it goes, but its identity is kept), or what two threads were about to
+ * submit at once. True: ignore this one.
  */
 static bool already_known(struct step *step, const struct event_submit *event, uint64_t *ret_seq)
 {
@@ -152,6 +153,17 @@ static void know_file(struct model_request *request)
 	request->object = request->fd->object;
 }
 
+int model_refusal(const struct model_request *request, const char **ret_field)
+{
+	int r = abi_sqe_refused(&request->sqe, request->ring->setup_flags, 0, ret_field);
+
+	if (r || !request->sqe.personality || request->ring->personalities)
+		return r;
+	if (ret_field)
+		*ret_field = "personality, of which none is registered";
+	return -EINVAL;
+}
+
 static struct model_request *stage(struct step *step, const struct event_submit *event)
 {
 	struct model_request *request = pool_take(&step->model->requests);
@@ -173,7 +185,7 @@ static struct model_request *stage(struct step *step, const struct event_submit 
 	request->multishot = abi_sqe_is_multishot(&event->sqe);
 	request->uncertain = event->h.flags & EVENT_UNCERTAIN;
 	request->event = event;
-	request->refused = abi_sqe_refused(&request->sqe, step->ring->setup_flags, 0, NULL) != 0;
+	request->refused = model_refusal(request, NULL) != 0;
 	know_file(request);
 	return request;
 }

@@ -97,7 +97,7 @@ struct model_request {
 	bool awaiting_notif;	/* zero copy: result CQE with F_MORE seen */
 	bool sq_kept;		/* SQPOLL kept: nobody saw the kernel take it */
 	bool chained;		/* member of a chain of at least two, or carries IO_LINK/HARDLINK itself */
-	bool refused;		/* abi_sqe_refused() said so at submission */
+	bool refused;		/* model_refusal() said so at submission */
 	bool cancel_requested;	/* an ASYNC_CANCEL or SYNC_CANCEL named it */
 	bool cancel_answered;	/* ... and that was answered, before this request's own end */
 	bool link_broken;	/* an earlier member of its chain failed: the kernel will cancel it */
@@ -146,7 +146,7 @@ struct model_slot { bool used; struct model_object object; int32_t fd; };
 
 enum { MODEL_FILE_BUCKETS = 64 };
 
-struct model_slot_shadow { struct uring_sqe sqe; bool valid; bool failed; };
+struct model_slot_shadow { struct uring_sqe sqe; bool valid; bool failed; uint32_t pid, stack; /* who submitted it */ };
 
 /*
  * In which slot a user_data was last consumed, for the newest some thousand values: more than the shadow remembers, since a program that uses
@@ -187,6 +187,7 @@ struct model_ring {
 	struct model_buffer *buffers; uint32_t n_buffers;
 	struct model_slot *slots; uint32_t n_slots; bool files_registered;
 	bool eventfd_registered; int32_t eventfd;
+	bool personalities;	/* some were registered at some time */
 	uint64_t last_submit_time, last_enter_time;
 	struct model_request *staged_first;	/* oldest staged request; all others come after it in the list */
 	uint32_t n_staged, n_queued;
@@ -253,7 +254,7 @@ enum moment_kind {
 	MOMENT_FD_CLOSE,	/* fd (before it is marked closed); event is event_fd or event_fd_dup */
 	MOMENT_TICK,
 	MOMENT_LOST,
-	MOMENT_CHECKSUM, MOMENT_SLOT_CHANGED,
+	MOMENT_CHECKSUM, MOMENT_SLOT_CHANGED, MOMENT_STALLED,
 	MOMENT_FINISH,		/* the observation ends; no event */
 	MOMENT_COUNT,
 };
@@ -315,6 +316,9 @@ void model_overlaps(struct model_process *process, uint64_t address, uint64_t le
 struct model_thread *model_thread_get(struct model_process *process, uint32_t tid);	/* NULL = not known */
 struct model_fd *model_fd_get(struct model_process *process, int32_t fd);		/* NULL = not known */
 struct model_group *model_group_get(struct model_ring *ring, uint16_t id);		/* NULL = not known */
+
+/* Why the kernel does not even start the request: -errno and what of the entry is at fault (may be NULL), or 0. */
+int model_refusal(const struct model_request *request, const char **ret_field);
 
 /* First request of the ring that is in flight under this user_data, or NULL; follow same_next. */
 struct model_request *model_same_user_data(struct model_ring *ring, uint64_t user_data);

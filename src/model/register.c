@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * io_uring_register calls that change what requests mean: buffers, files, provided buffers, enabling. The event carries the argument's bytes;
- * where an argument is a struct that points to an array, the array follows it.
+ * io_uring_register calls that change what requests mean: buffers, files, provided buffers, enabling. The event carries
+ * the argument's bytes; where an argument is a struct that points to an array, the array follows it.
  */
 #include <errno.h>
 #include <string.h>
@@ -274,6 +274,12 @@ static int unregister_pbuf_ring(struct argument *argument)
 	return 0;
 }
 
+static int register_personality(struct argument *argument)
+{
+	argument->step->ring->personalities = true;
+	return 0;
+}
+
 static int sync_cancel(struct argument *argument)
 {
 	if (argument->length < 64)
@@ -295,6 +301,7 @@ static apply_register *const table[URING_REG_LAST] = {
 	[URING_REG_UNREGISTER_EVENTFD] = unregister_eventfd,
 	[URING_REG_FILES_UPDATE] = update_files,
 	[URING_REG_EVENTFD_ASYNC] = register_eventfd,
+	[URING_REG_REGISTER_PERSONALITY] = register_personality,
 	[URING_REG_ENABLE_RINGS] = enable,
 	[URING_REG_FILES2] = register_files2,
 	[URING_REG_FILES_UPDATE2] = update_files2,

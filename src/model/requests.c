@@ -151,7 +151,9 @@ static void remember_in_slot(const struct model_request *request)
 	if (!ring->shadow || request->slot >= ring->n_shadow)
 		return;
 	model_tag_put(ring, request->sqe.user_data, request->slot);
-	ring->shadow[request->slot] = (struct model_slot_shadow){ .sqe = request->sqe, .valid = true };
+	ring->shadow[request->slot] = (struct model_slot_shadow){
+		.sqe = request->sqe, .valid = true, .pid = request->process->pid, .stack = request->stack
+	};
 }
 
 /* The completions of these are posted only on failure: a success goes by unseen. */
