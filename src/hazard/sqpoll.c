@@ -27,6 +27,7 @@ static void look_mutation(struct hazard_context *context, const struct moment *m
 	finding->sqe = event->now;
 	hazard_message(finding, "the entry in slot %u was changed after it had been published to the polling thread",
 		       event->slot);
+	hazard_stack(finding, "published by", shadow->pid, shadow->stack);
 	hazard_report(context, finding);
 }
 

@@ -268,6 +268,8 @@ static void before_held(struct emit *emit, struct call *call, struct ring *ring)
 	event = emit_enter(emit, call, &batch);
 	event->timeout = parse_wait(call);
 	event->n_submit = count_entries(&batch);
+	if (!batch.n && event->min_complete)
+		verify_next(emit, ring, batch.tail);
 	if (ring->left)
 		take_queued(ring);
 	submits(emit, &batch);
@@ -326,6 +328,7 @@ static void after_held(struct emit *emit, struct call *call, struct ring *ring)
 	if (ring->flags & URING_SETUP_SQ_REWIND)
 		delta = call->result > 0 ? (uint32_t)call->result : 0;
 	event->consumed = delta <= call->state[STATE_N] ? delta : (uint32_t)call->state[STATE_N];
+	verify_remember_next(ring, event->sq_tail);
 	if (event->consumed < call->state[STATE_N])
 		leave_queued(ring, (uint32_t)call->state[STATE_HEAD] + event->consumed,
 			     (uint32_t)call->state[STATE_N] - event->consumed);

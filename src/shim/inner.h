@@ -56,6 +56,7 @@ struct ring_more {
 	struct ring_sum sums[RING_SUMS];
 	uint32_t n_sums;
 	uint32_t shadow_first, shadow_count; /* free-running index of the first entry, how many */
+	bool shadow_odd;                     /* the program chooses slots itself */
 	uint32_t shadow_slots[RING_SHADOW];
 	struct uring_sqe shadow[RING_SHADOW];
 };
@@ -78,6 +79,9 @@ struct ring {
 	struct ring_more *more;
 	uint32_t claims;           /* requests of it were noted in the filter */
 	uint32_t left_first, left; /* entries that the last call left in the queue */
+	uint32_t next_tail;        /* the queue's tail when the last call returned */
+	uint8_t next_known;
+	struct uring_sqe next; /* and what lay in the slot that is prepared next */
 	uint8_t cursor_ready, overflow_told, closed;
 	struct ring_pbuf pbufs[RING_PBUFS];
 };
@@ -137,6 +141,8 @@ void verify_look(struct emit *emit, struct ring *ring);
 void verify_complete(struct emit *emit, struct ring *ring, const struct uring_cqe *cqe, bool taken);
 void verify_shadow(struct ring *ring, uint32_t index, uint32_t slot, const struct uring_sqe *sqe, bool first);
 void verify_slots(struct emit *emit, struct ring *ring);
+void verify_next(struct emit *emit, struct ring *ring, uint32_t tail);
+void verify_remember_next(struct ring *ring, uint32_t tail);
 
 /* stack.c */
 void stack_modules(struct emit *emit);

@@ -116,7 +116,9 @@ void verify_shadow(struct ring *ring, uint32_t index, uint32_t slot, const struc
 	if (first) {
 		more->shadow_first = index;
 		more->shadow_count = 0;
+		more->shadow_odd = false;
 	}
+	more->shadow_odd |= slot != (index & (ring->sq_entries - 1));
 	if (more->shadow_count == RING_SHADOW)
 		return;
 	more->shadow_slots[more->shadow_count] = slot;
@@ -147,21 +149,64 @@ static bool published(const struct ring *ring, uint32_t slot, uint32_t head, uin
 	return false;
 }
 
+/* The slot that whoever fills them in turn prepares first, once entries up to `tail` are published. */
+static const struct uring_sqe *next_slot(const struct ring *ring, uint32_t tail)
+{
+	return at_slot(ring, tail & (ring->sq_entries - 1));
+}
+
+void verify_remember_next(struct ring *ring, uint32_t tail)
+{
+	ring->next_known = ring->sqes && !(ring->flags & URING_SETUP_SQ_REWIND);
+	if (!ring->next_known)
+		return;
+	ring->next_tail = tail;
+	ring->next = *next_slot(ring, tail);
+}
+
+static bool next_changed(const struct ring *ring, uint32_t tail)
+{
+	return ring->next_known && ring->next_tail == tail && !same(next_slot(ring, tail), &ring->next);
+}
+
+/* A call that submits nothing, while an entry was written behind those that are published. */
+void verify_next(struct emit *emit, struct ring *ring, uint32_t tail)
+{
+	struct event_slot_changed event = { .slot = tail & (ring->sq_entries - 1), .sq_index = tail, .sq_tail = tail };
+
+	if (!next_changed(ring, tail))
+		return;
+	event.now = *next_slot(ring, tail);
+	emit_event(emit, EVENT_SLOT_CHANGED, ring->number, &event, sizeof(event));
+}
+
+/*
+ * Whether nothing is being prepared: all that was is published now, or the next slot is as it was left. Then a slot
+ * that was consumed and is not as it was is no preparation.
+ */
+static bool nothing_prepared(const struct ring *ring, uint32_t tail)
+{
+	if (ring->more->shadow_odd || !ring->next_known)
+		return false;
+	return ring->next_tail != tail || !next_changed(ring, tail);
+}
+
 void verify_slots(struct emit *emit, struct ring *ring)
 {
 	struct ring_more *more = ring->more;
 	uint32_t head, tail, told = 0;
-	bool unchanged = false;
+	bool unchanged;
 
 	if (!more->shadow_count || !ring->sq || !ring->sqes)
 		return;
 	head = __atomic_load_n(RING_WORD(ring->sq, ring->sq_off.head), __ATOMIC_ACQUIRE);
 	tail = __atomic_load_n(RING_WORD(ring->sq, ring->sq_off.tail), __ATOMIC_ACQUIRE);
+	unchanged = nothing_prepared(ring, tail);
 	for (uint32_t i = 0; i < more->shadow_count && told < 16; i++) {
 		uint32_t slot = more->shadow_slots[i];
 		struct event_slot_changed event = { .slot = slot, .sq_index = more->shadow_first + i, .sq_tail = tail };
 
-		if (published(ring, slot, head, tail))
+		if (published(ring, slot, head, tail) || slot == (tail & (ring->sq_entries - 1)))
 			continue;
 		event.now = *at_slot(ring, slot);
 		if (same(&event.now, &more->shadow[i])) {
