@@ -41,6 +41,7 @@ static const uint16_t minimum[EVENT_KIND_COUNT] = {
 	MINIMUM(NOTICE, event_notice),
 	MINIMUM(CHECKSUM, event_checksum),
 	MINIMUM(SLOT_CHANGED, event_slot_changed),
+	MINIMUM(STALLED, event_ring_state),
 };
 
 /* What the fixed part says of its tail, in bytes. */

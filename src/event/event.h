@@ -19,7 +19,7 @@
 
 #include "abi/uring.h"
 
-#define EVENT_VERSION 1u
+#define EVENT_VERSION 2u
 
 enum event_kind {
 	EVENT_NONE,
@@ -64,6 +64,10 @@ enum event_kind {
 	/* findings of sensors that must look for themselves */
 	EVENT_CHECKSUM,		/* struct event_checksum: a buffer's contents changed while the request was in flight */
 	EVENT_SLOT_CHANGED,	/* struct event_slot_changed: an entry consumed earlier differs from what was consumed */
+	/* version 2 */
+	EVENT_GLANCE,		/* no payload: the thread is at `stack` now, and all rings' completions so far were told before */
+	EVENT_STALLED,		/* struct event_ring_state: for long now the program has gone on without a call on this ring, having
+				   taken all completions in it, while the kernel holds others that did not fit */
 	EVENT_KIND_COUNT,
 };
 
@@ -308,6 +312,6 @@ struct event_slot_changed {
 	uint32_t slot;
 	uint32_t sq_index;	/* free-running value it was consumed at */
 	uint32_t sq_tail;	/* now: slots from here on may be under preparation for the next submission */
-	uint32_t unchanged_between; /* 1: some slot between sq_tail and this one still holds its consumed contents, so this one is no preparation */
+	uint32_t unchanged_between; /* 1: some slot between sq_tail and this one still holds its consumed contents, or nothing is being prepared, so this one is no preparation */
 	struct uring_sqe now;
 };

@@ -40,11 +40,14 @@ static void look_cq_overflow(struct hazard_context *context, const struct moment
 	    state->cq_head != state->cq_tail || !hazard_mark_ring(context, moment->ring))
 		return;
 	finding = ring_finding(context, moment, (uint32_t)*cell, "last entered at");
+	if (moment->kind == MOMENT_STALLED)
+		hazard_stack(finding, "goes on at", moment->event->pid, moment->event->stack);
 	hazard_message(finding,
-		       "the program took everything from the completion ring (%u completions, room for %u) and left "
-		       "while the kernel still held "
-		       "completions that had not fitted",
-		       state->cq_head, moment->ring->cq_entries);
+		       "the program took everything from the completion ring (%u completions, room for %u) and %s "
+		       "while the kernel still %s completions that had not fitted",
+		       state->cq_head, moment->ring->cq_entries,
+		       moment->kind == MOMENT_STALLED ? "looks for more there" : "left",
+		       moment->kind == MOMENT_STALLED ? "holds" : "held");
 	hazard_report(context, finding);
 }
 
@@ -58,7 +61,7 @@ const struct hazard hazard_cq_overflow_unflushed = {
 	.fix = "Look at IORING_SQ_CQ_OVERFLOW when the ring is empty and enter the kernel (io_uring_peek_cqe and "
 	       "io_uring_get_events do), or keep "
 	       "fewer requests in flight than the completion ring holds.",
-	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(RING_UNMAPPED) | HAZARD_WANTS(RING_CLOSED),
+	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(STALLED) | HAZARD_WANTS(RING_UNMAPPED) | HAZARD_WANTS(RING_CLOSED),
 	.needs = SOURCE_CQ_STATE,
 	.look = look_cq_overflow,
 };

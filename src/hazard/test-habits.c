@@ -15,7 +15,7 @@
 
 extern const struct hazard hazard_sqe_abandoned_replay, hazard_stale_user_data, hazard_user_data_collision,
 	hazard_cqe_not_seen, hazard_cq_over_advance, hazard_setup_flag_conflict, hazard_wait_without_inflight,
-	hazard_forgotten_submit;
+	hazard_forgotten_submit, hazard_cq_overflow_unflushed;
 
 /* ---- instead of the engine ---- */
 
@@ -417,6 +417,28 @@ static void wait_beside_a_thread_is_silent(void **state)
 	assert_int_equal(now.n_reports, 0);
 }
 
+/* ---- overflow ---- */
+
+static void stalled_beside_kept_completions(void **state)
+{
+	struct event_ring_state event = { .cq_head = 8, .cq_tail = 8, .known = 1 };
+	struct moment moment = { .kind = MOMENT_STALLED, .event = &event.h, .process = &process, .ring = &ring };
+
+	hazard_cq_overflow_unflushed.look(&now, &moment);
+	assert_int_equal(now.n_reports, 0);
+	event.sq_flags = URING_SQ_CQ_OVERFLOW;
+	hazard_cq_overflow_unflushed.look(&now, &moment);
+	assert_int_equal(now.n_reports, 1);
+}
+
+static void overflow_hides_what_has_ended(void **state)
+{
+	batch[0] = (struct model_request){ .state = REQUEST_INFLIGHT, .ring = &ring };
+	assert_true(known_inflight(&batch[0]));
+	ring.sq_flags = URING_SQ_CQ_OVERFLOW;
+	assert_false(known_inflight(&batch[0]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +461,8 @@ int main(void)
 		cmocka_unit_test_setup(wait_for_nothing, start),
 		cmocka_unit_test_setup(wait_on_an_unused_ring_is_a_forgotten_submit, start),
 		cmocka_unit_test_setup(wait_beside_a_thread_is_silent, start),
+		cmocka_unit_test_setup(stalled_beside_kept_completions, start),
+		cmocka_unit_test_setup(overflow_hides_what_has_ended, start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,6 +88,12 @@ static int checksum(struct step *step)
 	return 0;
 }
 
+static int stalled(struct step *step)
+{
+	model_tell(step, MOMENT_STALLED, NULL);
+	return 0;
+}
+
 static int slot_changed(struct step *step)
 {
 	model_tell(step, MOMENT_SLOT_CHANGED, NULL);
@@ -131,6 +137,7 @@ static const struct {
 	[EVENT_TICK] = { tick, sizeof(struct event), 0 },
 	[EVENT_LOST] = { events_lost, sizeof(struct event_lost), 0 },
 	[EVENT_CHECKSUM] = { checksum, sizeof(struct event_checksum), NEEDS_PROCESS | NEEDS_RING },
+	[EVENT_STALLED] = { stalled, sizeof(struct event_ring_state), NEEDS_PROCESS | NEEDS_RING },
 	[EVENT_SLOT_CHANGED] = { slot_changed, sizeof(struct event_slot_changed), NEEDS_PROCESS | NEEDS_RING },
 };
 

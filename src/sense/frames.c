@@ -333,8 +333,8 @@ static void take_gone(struct frames *f, struct use **at)
 }
 
 /*
- * Only the ring that the event is about had its completions read just before, so only its requests are looked at:
- * another ring's may have ended unseen.
+ * Only the ring that the event is about (a glance is about all) had its completions read just before, so only its
+ * requests are looked at: another ring's may have ended unseen.
  */
 static void compare(struct frames *f, const struct event *event)
 {
@@ -348,7 +348,7 @@ static void compare(struct frames *f, const struct event *event)
 	for (struct use **at = &thread->uses; *at;) {
 		struct use *use = *at;
 
-		if (use->ring == event->ring && !was_compared(use, event->stack)) {
+		if ((!event->ring || use->ring == event->ring) && !was_compared(use, event->stack)) {
 			stack = stack ? stack : stacks_unwind(f->stacks, event->pid, event->stack);
 			if (!stack || !on_stack(thread, stack->sp))
 				return;
@@ -431,11 +431,14 @@ static int look(struct frames *f, const struct event *event)
 	case EVENT_EXEC:
 	case EVENT_LOST:
 		return drop_everywhere(f, is_any, event, true), 0;
-	case EVENT_CQ_LOST:
 	case EVENT_RING_CLOSED:
 	case EVENT_RING_UNMAPPED:
+		compare(f, event);
+		return drop_everywhere(f, is_of_ring, event, false), 0;
+	case EVENT_CQ_LOST:
 		return drop_everywhere(f, is_of_ring, event, false), 0;
 	case EVENT_ENTER:
+	case EVENT_GLANCE:
 		return compare(f, event), 0;
 	case EVENT_SUBMIT:
 		return submitted(f, event), 0;

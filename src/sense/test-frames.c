@@ -73,6 +73,14 @@ static __attribute__((noinline)) void enter(uint32_t ring)
 	keep++;
 }
 
+static __attribute__((noinline)) void glance(void)
+{
+	capture();
+	put_here();
+	put(EVENT_GLANCE, sizeof(struct event), 0, last_stack);
+	keep++;
+}
+
 static void enter_return(uint32_t consumed)
 {
 	((struct event_enter_return *)put(EVENT_ENTER_RETURN, sizeof(struct event_enter_return), RING, last_stack))
@@ -212,6 +220,38 @@ static void test_frame_that_returned(void **state)
 	assert_int_equal(release.h.stack, last_stack);
 }
 
+/* It says of all rings that their completions were read. */
+static void test_glance_at_a_frame_that_returned(void **state)
+{
+	struct event_release release;
+
+	read_into_own_frame(1);
+	glance();
+	assert_int_equal(run(*state, &release), 1);
+	assert_int_equal(release.h.stack, last_stack);
+}
+
+static void test_glance_after_the_completion(void **state)
+{
+	struct event_release release;
+
+	read_into_own_frame(1);
+	complete(42, 0);
+	glance();
+	assert_int_equal(run(*state, &release), 0);
+}
+
+/* A ring may go while the frame is alive, or when it is not. */
+static void test_ring_goes_after_the_frame(void **state)
+{
+	struct event_release release;
+
+	read_into_own_frame(1);
+	enter(RING);
+	((struct event *)events[n_events - 1])->kind = EVENT_RING_UNMAPPED;
+	assert_int_equal(run(*state, &release), 1);
+}
+
 static void test_iovec_in_a_frame_that_returned(void **state)
 {
 	struct event_release release;
@@ -319,6 +359,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FRAMES_TEST(test_frame_that_returned),
+		FRAMES_TEST(test_glance_at_a_frame_that_returned),
+		FRAMES_TEST(test_glance_after_the_completion),
+		FRAMES_TEST(test_ring_goes_after_the_frame),
 		FRAMES_TEST(test_iovec_in_a_frame_that_returned),
 		FRAMES_TEST(test_another_activation_at_the_same_place),
 		FRAMES_TEST(test_frame_that_is_there),

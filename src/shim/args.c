@@ -222,8 +222,11 @@ struct claiming {
 
 static void hold(struct claiming *claiming, uint64_t address, uint64_t length)
 {
-	if (!claiming->silent)
-		filter_add(&claiming->claims, address, length);
+	if (claiming->silent)
+		return;
+	filter_add(&claiming->claims, address, length);
+	if (address >= shim_self.stack_low && address < shim_self.stack_high)
+		shim_self.stack_claims = STACK_GLANCES;
 }
 
 static void check_bounds(struct claiming *claiming, uint64_t address, uint64_t length)

@@ -255,6 +255,7 @@ static void before_held(struct emit *emit, struct call *call, struct ring *ring)
 	struct event_enter *event;
 	struct batch batch;
 
+	ring->idle_glances = 0;
 	complete_sync(emit, ring);
 	complete_buffers(emit, ring);
 	if (ring->more) {
@@ -337,6 +338,7 @@ static void after_held(struct emit *emit, struct call *call, struct ring *ring)
 		ring->overflow_told = 0;
 	} else if (!ring->overflow_told) {
 		ring->overflow_told = 1;
+		__atomic_store_n(&glance_overflows, 1, __ATOMIC_RELAXED);
 		rings_state(ring, &state);
 		emit_event(emit, EVENT_OVERFLOW, ring->number, &state, sizeof(state));
 	}

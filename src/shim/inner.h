@@ -16,6 +16,7 @@ enum {
 	STACK_CACHE = 64,
 	ALT_STACK_BYTES = 32768,
 	SCRATCH_BYTES = 4096,
+	STACK_GLANCES = 64,
 };
 
 struct stack_seen {
@@ -80,7 +81,9 @@ struct ring {
 	uint32_t claims;           /* requests of it were noted in the filter */
 	uint32_t left_first, left; /* entries that the last call left in the queue */
 	uint32_t next_tail;        /* the queue's tail when the last call returned */
-	uint8_t next_known;
+	uint32_t idle_glances;     /* in a row that found completions kept back, and since when */
+	uint64_t idle_since;
+	uint8_t next_known, stall_told;
 	struct uring_sqe next; /* and what lay in the slot that is prepared next */
 	uint8_t cursor_ready, overflow_told, closed;
 	struct ring_pbuf pbufs[RING_PBUFS];
@@ -134,6 +137,11 @@ void args_claim(struct emit *emit, struct ring *ring, const struct uring_sqe *sq
 /* The same for an entry that was left in the queue, of which everything will yet be read. Ends with
  * filter_done(ring, key). */
 void args_claim_queued(struct ring *ring, const struct uring_sqe *sqe, uint64_t key);
+
+/* glance.c */
+extern uint32_t glance_overflows; /* some ring's completions have not fitted */
+void glance_init(void);
+void glance_at_thread_start(uint64_t sp); /* in the thread that starts it */
 
 /* verify.c */
 void verify_submit(struct ring *ring, const struct uring_sqe *sqe);

@@ -109,6 +109,7 @@ __attribute__((constructor(101))) static void begin(void)
 	const char *name = getenv(SHARED_ENV);
 
 	real_init();
+	glance_init();
 	if (!name || !*name || strlen(name) >= sizeof(main_socket) - 1 || getauxval(AT_SECURE))
 		return;
 	memcpy(main_socket, name, strlen(name) + 1);

@@ -47,6 +47,7 @@ struct thread {
 	uint8_t in_handler; /* in our SIGSYS handler: signals are blocked, the selector is off */
 	uint8_t leaving;
 	uint8_t sigsys_blocked; /* as the program believes */
+	uint8_t stack_claims;   /* a request of this thread may use its stack: how often that is still looked at */
 	uint32_t slot;
 	uint32_t tid;
 	uint64_t stack_low, stack_high;

@@ -214,6 +214,7 @@ SHIM_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attribut
 	struct start *start = shim_off() ? NULL : take_start();
 	int r;
 
+	glance_at_thread_start((uint64_t)__builtin_dwarf_cfa());
 	if (!start)
 		return REAL_FUNCTION(pthread_create)(thread, attributes, function, argument);
 	start->function = function;
