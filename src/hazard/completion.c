@@ -140,9 +140,9 @@ static void look_cqe_not_seen(struct hazard_context *context, const struct momen
 		return;
 	}
 	u = unseen_get(*hazard_ring_cell(context, moment->ring));
-	/* A program that never takes anything and ends may not care; one that goes on submitting beside its completions
-	 * does. */
-	if (!state->known || state->cq_head || state->cq_tail - state->cq_head < 2 || (!u.waits && u.submits < 2))
+	/* A program that never takes anything and ends may not care (one wait may have begun as they came, and the
+	 * first was an error); one that goes on submitting beside its completions does. */
+	if (!state->known || state->cq_head || state->cq_tail - state->cq_head < 2 || u.waits + u.submits < 2)
 		return;
 	report_unseen(context, moment, u.stack, state->cq_tail - state->cq_head);
 }

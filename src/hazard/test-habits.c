@@ -121,9 +121,13 @@ static int start(void **state)
 	memset(&now, 0, sizeof(now));
 	memset(shadow, 0, sizeof(shadow));
 	memset(tags, 0, sizeof(tags));
-	ring = (struct model_ring){
-		.id = 1, .sq_entries = 4, .cq_entries = 8, .shadow = shadow, .n_shadow = 4, .tags = tags, .process = &process
-	};
+	ring = (struct model_ring){ .id = 1,
+				    .sq_entries = 4,
+				    .cq_entries = 8,
+				    .shadow = shadow,
+				    .n_shadow = 4,
+				    .tags = tags,
+				    .process = &process };
 	process = (struct model_process){ .pid = 1, .n_threads = 1 };
 	thread = (struct model_thread){ .tid = 1, .process = &process };
 	return 0;
@@ -302,6 +306,14 @@ static void unseen_not_when_taken_at_the_end(void **state)
 	assert_int_equal(now.n_reports, 0);
 }
 
+static void unseen_not_when_given_up_at_the_first(void **state)
+{
+	enter(&hazard_cqe_not_seen, 0, 0, 4, 0);
+	enter(&hazard_cqe_not_seen, 0, 4, 0, 1);
+	leave(&hazard_cqe_not_seen, 0, 4);
+	assert_int_equal(now.n_reports, 0);
+}
+
 static void unseen_when_the_ring_goes_untouched(void **state)
 {
 	for (uint32_t i = 0; i < 4; i++)
@@ -453,6 +465,7 @@ int main(void)
 		cmocka_unit_test_setup(stale_not_when_objects_are_used_again, start),
 		cmocka_unit_test_setup(unseen_when_waiting_again, start),
 		cmocka_unit_test_setup(unseen_not_when_taken_at_the_end, start),
+		cmocka_unit_test_setup(unseen_not_when_given_up_at_the_first, start),
 		cmocka_unit_test_setup(unseen_when_the_ring_goes_untouched, start),
 		cmocka_unit_test_setup(over_advance_across_the_wrap, start),
 		cmocka_unit_test_setup(over_advance_twice_beside_threads, start),
