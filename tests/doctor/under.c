@@ -78,6 +78,20 @@ static int by_argument(void)
 	return install(code, sizeof(code) / sizeof(*code));
 }
 
+static int supervised(void)
+{
+	struct sock_filter code[] = {
+		LOAD(nr),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SETUP, 0, 1),
+		RET(SECCOMP_RET_USER_NOTIF),
+		RET(SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program) < 0;
+}
+
 static pthread_barrier_t filtered;
 
 static void *filtered_thread(void *argument)
@@ -131,9 +145,8 @@ static int act(const char *action)
 		const char *name;
 		int (*function)(void);
 	} others[] = {
-		{ "native-only", native_only }, { "polling-eperm", by_argument },
-		{ "memlock", little_memory },   { "thread-eperm", other_thread },
-		{ "ring", open_ring },
+		{ "native-only", native_only }, { "supervised", supervised },     { "polling-eperm", by_argument },
+		{ "memlock", little_memory },   { "thread-eperm", other_thread }, { "ring", open_ring },
 	};
 
 	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
