@@ -218,7 +218,7 @@ static int find_subject(const struct doctor_options *o, struct doctor *d, struct
 	if (r == 0) {
 		char label[sizeof d->subject.label];
 
-		snprintf(label, sizeof label, "container %.60s (%s), %.160s", container.id, container.how,
+		snprintf(label, sizeof label, "container %.64s (%s), %.160s", container.id, container.how,
 			 d->subject.label);
 		memcpy(d->subject.label, label, sizeof label);
 	}

@@ -124,7 +124,8 @@ static int open_ring(void)
 {
 	static struct io_uring ring;
 
-	return io_uring_queue_init(4, &ring, IORING_SETUP_SQPOLL);
+	errno = -io_uring_queue_init(4, &ring, IORING_SETUP_SQPOLL);
+	return errno;
 }
 
 static int act(const char *action)
