@@ -321,7 +321,7 @@ static void put_meaning(const struct policy *p)
 	put_limit("unbounded workers", p->workers_unbounded);
 	put_sqpoll(p);
 	print_item(stdout, "personalities", p->personalities ? "allowed" : "denied", INDENT);
-	print_item(stdout, "a denied set-up answers",
+	print_item(stdout, "answer to a denial",
 		   p->answer == POLICY_ANSWER_ENOSYS ? "ENOSYS, so that libraries fall back" : "EPERM", INDENT);
 }
 
