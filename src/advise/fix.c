@@ -2,6 +2,7 @@
 #include "advise/fix.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <string.h>
 
 #include "advise/unblock.h"
@@ -29,19 +30,24 @@ static int sysctl(const struct fix_request *request, FILE *to, FILE *notes, stru
 	return 0;
 }
 
+/* A number that is not the group's would let somebody else in; a word in its place is refused by sysctl. */
 static int sysctl_group(const struct fix_request *request, FILE *to, FILE *notes, struct err *err)
 {
 	static const struct place place = { "/etc/sysctl.d/60-io_uring.conf", "sysctl --system" };
+	const char *user = request->user ? request->user : "USER";
+	const struct group *group = getgrnam("io_uring");
 
 	head(to, &place);
+	if (!group)
+		fprintf(to, "# First make the group, then write this again (or its number in place of GID):\n"
+			    "#   groupadd --system io_uring\n");
 	fprintf(to,
-		"# First make the group and put the service's user in it:\n"
-		"#   groupadd --system io_uring\n"
-		"#   gpasswd --add %s io_uring\n"
-		"#   getent group io_uring | cut -d: -f3     (the number below; 998 stands for it)\n"
-		"kernel.io_uring_disabled = 1\n"
-		"kernel.io_uring_group = 998\n",
-		request->user ? request->user : "USER");
+		"# Who is to make rings must be in it:\n#   gpasswd --add %s io_uring\nkernel.io_uring_disabled = 1\n",
+		user);
+	if (group)
+		fprintf(to, "kernel.io_uring_group = %u\n", group->gr_gid);
+	else
+		fprintf(to, "kernel.io_uring_group = GID\n");
 	return 0;
 }
 
@@ -72,14 +78,14 @@ static void drop_in(FILE *to, const struct fix_request *request, const char *nam
 static int systemd(const struct fix_request *request, FILE *to, FILE *notes, struct err *err)
 {
 	drop_in(to, request, "60-io_uring");
-	/* A second SystemCallFilter= adds to the first; in a unit without one it would become an allow-list that allows
-	 * nothing else. */
+	/* In a unit without a filter the line would be an allow-list that allows nothing else, and break the service.
+	 */
 	fprintf(to,
-		"# Only in a unit that has a SystemCallFilter= already: it adds to that list. Alone it would allow "
-		"these three and\n"
-		"# nothing else. `systemctl show -p SystemCallFilter %s` tells; leave the line out when it is empty.\n"
-		"SystemCallFilter=io_uring_setup io_uring_enter io_uring_register\n"
-		"LimitMEMLOCK=256M\n",
+		"LimitMEMLOCK=256M\n"
+		"# Where `systemctl show -p SystemCallFilter %s` is not empty, without the #: it adds to that list. "
+		"Where it is\n"
+		"# empty, nothing refuses io_uring, and the line alone would allow these three calls and no other.\n"
+		"#SystemCallFilter=io_uring_setup io_uring_enter io_uring_register\n",
 		request->unit ? request->unit : "UNIT");
 	return 0;
 }
@@ -120,7 +126,7 @@ static int update(const struct fix_request *request, FILE *to, FILE *notes, stru
 		    "https://access.redhat.com/security/security-updates/cve for Red Hat.\n"
 		    "apt-get update && apt-get --only-upgrade install 'linux-image-*'     # Debian, Ubuntu\n"
 		    "dnf upgrade kernel                                                 # Fedora, Red Hat\n"
-		    "# Until then: circlip doctor --fix sysctl-group lets only one group make rings.\n");
+		    "# Until then: circlip doctor --fix sysctl-group shows how only one group may make rings.\n");
 	return 0;
 }
 

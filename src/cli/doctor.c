@@ -15,7 +15,7 @@
 #include "cli/protections.h"
 #include "report/common.h"
 
-enum { NO_FIX = -1, INDENT = 32, NO_THRESHOLD = 101, TENTHS = 10 };
+enum { NO_FIX = -1, INDENT = 32, NO_THRESHOLD = 101, TENTHS = 10, DIGITS = 3 };
 
 struct doctor_options {
 	const char *pid, *container, *threshold, *base, *unit, *user;
@@ -116,7 +116,7 @@ static void put_text(const struct doctor *d, bool colour)
 
 static void put_object(json_t *object)
 {
-	json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+	json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(DIGITS));
 	putchar('\n');
 	json_decref(object);
 }
