@@ -76,6 +76,26 @@ static void add_frame(struct learning *l, const struct stack_frame *frame)
 	add(l, text);
 }
 
+/* Libraries that only carry a call on: whoever called them says more. */
+static bool carries(const struct stack_frame *frame)
+{
+	static const char *const names[] = { "libc.so", "libc-", "liburing", "ld-linux", "libpthread" };
+	const char *slash = strrchr(frame->module, '/'), *base = slash ? slash + 1 : frame->module;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strncmp(base, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+static size_t telling_frame(const struct stack *stack)
+{
+	for (size_t i = 0; i < stack->n_frames; i++)
+		if (!carries(&stack->frames[i]))
+			return i;
+	return 0;
+}
+
 static void describe(struct learning *l, const struct learn_mark *mark)
 {
 	const struct stack *stack = mark->stack ? stacks_symbolize(l->stacks, mark->pid, mark->stack) : NULL;
@@ -88,7 +108,7 @@ static void describe(struct learning *l, const struct learn_mark *mark)
 	add(l, *mark->program ? mark->program : "the program");
 	if (!stack || !stack->n_frames)
 		return;
-	i = common_user_frame(stack);
+	i = telling_frame(stack);
 	add_frame(l, &stack->frames[i]);
 	/* Entries are often sent by one function for all; who called it says more. */
 	if (i + 1 < stack->n_frames && stack->frames[i].name && stack->frames[i + 1].name &&

@@ -2,7 +2,7 @@
 /*
  * Does one of many things with rings and says what each came to, so that a policy learned from it can be compared and
  * tried. Results are told as they are: another answer is another line.
- * usage: busy [more]     "more" adds a thing
+ * usage: busy [more [unlink]]     each adds a thing
  */
 #include <fcntl.h>
 #include <liburing.h>
@@ -76,6 +76,15 @@ static void sockets(struct io_uring *ring, int family)
 	finish(ring, family == AF_UNIX ? "unix" : "inet", 1);
 }
 
+static void unlinking(struct io_uring *ring)
+{
+	struct io_uring_sqe *sqe = next(ring, 0);
+
+	io_uring_prep_unlinkat(sqe, AT_FDCWD, "/no such file", 0);
+	sqe->user_data = 1;
+	finish(ring, "unlink", 1);
+}
+
 static int child(void)
 {
 	pid_t pid = fork();
@@ -108,6 +117,8 @@ int main(int argc, char **argv)
 	sockets(&ring, AF_UNIX);
 	if (argc > 1)
 		sockets(&ring, AF_INET);
+	if (argc > 2)
+		unlinking(&ring);
 	printf("child: %d\n", child());
 	io_uring_queue_exit(&ring);
 	return 7;
