@@ -107,8 +107,15 @@ static bool same_object(const struct model_object *a, const struct model_object 
 }
 
 /*
+ * The ring's cell: 1 once a slot was used with the flag; before that, where a standard descriptor was used whose number
+ * is a slot that the program opened or accepted into: stack (32 bits), descriptor (8), operation (8), and 2.
+ */
+enum { CELL_KNOWS = 1, CELL_SUSPECT = 2 };
+
+/*
  * A standard descriptor whose number is also a slot in use: meant is the slot, unless the program has used slots with
- * the flag before (then it knows how), or both are the same file.
+ * the flag before (then it knows how), or both are the same file. Where it is not known what the slot holds, it is
+ * still the only use of a slot if the ring goes without another.
  */
 static bool flag_surely_meant(struct hazard_context *context, const struct moment *moment)
 {
@@ -116,17 +123,43 @@ static bool flag_surely_meant(struct hazard_context *context, const struct momen
 	uint64_t *cell = hazard_ring_cell(context, moment->ring);
 
 	if (request->sqe.flags & URING_SQE_FIXED_FILE) {
-		*cell = 1;
+		*cell = CELL_KNOWS;
 		return false;
 	}
-	if (*cell || !names_fd(request) || request->sqe.fd > 2 || !slot_used(moment->ring, request->sqe.fd))
+	if ((*cell & CELL_KNOWS) || !names_fd(request) || request->sqe.fd > 2 ||
+	    !slot_used(moment->ring, request->sqe.fd))
 		return false;
 	if (request->sqe.opcode == URING_OP_CLOSE && request->sqe.file_index)
 		return false;
 	if (request->object.type == EVENT_FD_UNKNOWN || request->object.type == EVENT_FD_BAD)
 		return false;
-	return moment->ring->slots[request->sqe.fd].object.type != EVENT_FD_UNKNOWN &&
-	       !same_object(&moment->ring->slots[request->sqe.fd].object, &request->object);
+	if (moment->ring->slots[request->sqe.fd].object.type == EVENT_FD_UNKNOWN) {
+		if (!*cell && request->stack)
+			*cell = (uint64_t)request->stack << 32 | (uint64_t)request->sqe.fd << 16 |
+				(uint64_t)request->sqe.opcode << 8 | CELL_SUSPECT;
+		return false;
+	}
+	return !same_object(&moment->ring->slots[request->sqe.fd].object, &request->object);
+}
+
+static void report_suspect(struct hazard_context *context, const struct moment *moment)
+{
+	uint64_t *cell = hazard_ring_cell(context, moment->ring);
+	struct finding *finding;
+
+	if (!(*cell & CELL_SUSPECT))
+		return;
+	finding = hazard_finding(context, moment, NULL);
+	for (size_t i = 0; i < FINDING_STACKS; i++)
+		finding->stacks[i] = (struct finding_stack){ NULL, 0, 0 };
+	hazard_message(finding,
+		       "%s without IOSQE_FIXED_FILE used standard descriptor %u; the file that was put into fixed slot "
+		       "%u was never used",
+		       abi_op((uint8_t)(*cell >> 8))->name, (unsigned)(*cell >> 16 & 0xff),
+		       (unsigned)(*cell >> 16 & 0xff));
+	hazard_stack(finding, "submitted by", finding->pid, (uint32_t)(*cell >> 32));
+	hazard_report(context, finding);
+	*cell = CELL_KNOWS;
 }
 
 static void look_fixed_flag(struct hazard_context *context, const struct moment *moment)
@@ -134,7 +167,14 @@ static void look_fixed_flag(struct hazard_context *context, const struct moment 
 	struct model_request *request = moment->request;
 	struct finding *finding;
 
-	if (!sure(context, moment) || !request || !request->op)
+	if (!sure(context, moment))
+		return;
+	if (moment->kind == MOMENT_RING_UNMAPPED || moment->kind == MOMENT_RING_CLOSED) {
+		if (moment->ring && !(moment->event->flags & EVENT_SYNTHETIC))
+			report_suspect(context, moment);
+		return;
+	}
+	if (!request || !request->op)
 		return;
 	if (moment->kind == MOMENT_COMPLETE ? classify_bad_fd(context, moment) != BAD_FD_FLAG
 					    : !flag_surely_meant(context, moment))
@@ -164,7 +204,8 @@ const struct hazard hazard_fixed_flag_forgotten = {
 	.why = "Without IOSQE_FIXED_FILE the number is an ordinary descriptor: another file, often a standard stream, "
 	       "is used.",
 	.fix = "Set IOSQE_FIXED_FILE on requests that name a slot; close slots with io_uring_prep_close_direct().",
-	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(COMPLETE),
+	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(COMPLETE) | HAZARD_WANTS(RING_UNMAPPED) |
+		 HAZARD_WANTS(RING_CLOSED),
 	.needs = SOURCE_SQES | SOURCE_FDS,
 	.only_failures = true,
 	.look = look_fixed_flag,
