@@ -66,8 +66,8 @@ enum event_kind {
 	EVENT_SLOT_CHANGED,	/* struct event_slot_changed: an entry consumed earlier differs from what was consumed */
 	/* version 2 */
 	EVENT_GLANCE,		/* no payload: the thread is at `stack` now, and all rings' completions so far were told before */
-	EVENT_STALLED,		/* struct event_ring_state: for long now the program has gone on without a call on this ring, having
-				   taken all completions in it, while the kernel holds others that did not fit */
+	EVENT_STALLED,		/* struct event_ring_state: for long now, or until it exits, the program has gone on without a call on this
+				   ring, having taken all completions in it, while the kernel holds others that did not fit */
 	EVENT_KIND_COUNT,
 };
 

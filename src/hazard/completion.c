@@ -37,16 +37,20 @@ static void look_cq_overflow(struct hazard_context *context, const struct moment
 		return;
 	}
 	if (!known_sure(hazard_model(context), moment) || !state->known || !(state->sq_flags & URING_SQ_CQ_OVERFLOW) ||
-	    state->cq_head != state->cq_tail || !hazard_mark_ring(context, moment->ring))
+	    state->cq_head != state->cq_tail)
+		return;
+	/* A forked child's exit takes nothing from who made the ring. */
+	if ((moment->kind == MOMENT_STALLED && moment->process != moment->ring->process) ||
+	    !hazard_mark_ring(context, moment->ring))
 		return;
 	finding = ring_finding(context, moment, (uint32_t)*cell, "last entered at");
-	if (moment->kind == MOMENT_STALLED)
+	if (moment->kind == MOMENT_STALLED && moment->event->stack)
 		hazard_stack(finding, "goes on at", moment->event->pid, moment->event->stack);
 	hazard_message(finding,
 		       "the program took everything from the completion ring (%u completions, room for %u) and %s "
 		       "while the kernel still %s completions that had not fitted",
 		       state->cq_head, moment->ring->cq_entries,
-		       moment->kind == MOMENT_STALLED ? "looks for more there" : "left",
+		       moment->kind == MOMENT_STALLED ? "goes on without a call" : "left",
 		       moment->kind == MOMENT_STALLED ? "holds" : "held");
 	hazard_report(context, finding);
 }
@@ -143,6 +147,9 @@ static void look_cqe_not_seen(struct hazard_context *context, const struct momen
 	/* A program that never takes anything and ends may not care (one wait may have begun as they came, and the
 	 * first was an error); one that goes on submitting beside its completions does. */
 	if (!state->known || state->cq_head || state->cq_tail - state->cq_head < 2 || u.waits + u.submits < 2)
+		return;
+	/* Nor does one whose requests are still in flight wait for each. */
+	if (!u.waits && moment->ring->n_inflight && !known_hides_ends(moment->ring))
 		return;
 	report_unseen(context, moment, u.stack, state->cq_tail - state->cq_head);
 }

@@ -314,6 +314,15 @@ static void unseen_not_when_given_up_at_the_first(void **state)
 	assert_int_equal(now.n_reports, 0);
 }
 
+static void unseen_not_of_requests_in_flight(void **state)
+{
+	for (uint32_t i = 0; i < 4; i++)
+		enter(&hazard_cqe_not_seen, 0, i, 1, 0);
+	ring.n_inflight = 3;
+	leave(&hazard_cqe_not_seen, 0, 4);
+	assert_int_equal(now.n_reports, 0);
+}
+
 static void unseen_when_the_ring_goes_untouched(void **state)
 {
 	for (uint32_t i = 0; i < 4; i++)
@@ -466,6 +475,7 @@ int main(void)
 		cmocka_unit_test_setup(unseen_when_waiting_again, start),
 		cmocka_unit_test_setup(unseen_not_when_taken_at_the_end, start),
 		cmocka_unit_test_setup(unseen_not_when_given_up_at_the_first, start),
+		cmocka_unit_test_setup(unseen_not_of_requests_in_flight, start),
 		cmocka_unit_test_setup(unseen_when_the_ring_goes_untouched, start),
 		cmocka_unit_test_setup(over_advance_across_the_wrap, start),
 		cmocka_unit_test_setup(over_advance_twice_beside_threads, start),

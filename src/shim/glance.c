@@ -62,19 +62,24 @@ static bool holds_back(const struct ring *ring)
 	       word(ring->cq, ring->cq_off.head) == word(ring->cq, ring->cq_off.tail);
 }
 
-static void look_at_ring(struct emit *emit, struct ring *ring)
+static void tell_stalled(struct emit *emit, struct ring *ring)
 {
 	struct event_ring_state state = { 0 };
 
+	ring->stall_told = 1;
+	complete_sync(emit, ring);
+	rings_state(ring, &state);
+	emit_event(emit, EVENT_STALLED, ring->number, &state, sizeof(state));
+}
+
+static void look_at_ring(struct emit *emit, struct ring *ring)
+{
 	if (!ring->idle_glances++)
 		ring->idle_since = emit->time;
 	if (ring->idle_glances < IDLE_GLANCES || emit->time - ring->idle_since < IDLE_NS || ring->stall_told)
 		return;
-	ring->stall_told = 1;
-	complete_sync(emit, ring);
-	rings_state(ring, &state);
 	emit->stack = stack_take(emit, NULL);
-	emit_event(emit, EVENT_STALLED, ring->number, &state, sizeof(state));
+	tell_stalled(emit, ring);
 }
 
 /* Without `emit` only whether any ring holds something back. */
@@ -163,6 +168,21 @@ void glance_at_thread_start(uint64_t sp)
 {
 	if (shim_self.stack_claims)
 		glance(sp);
+}
+
+void glance_at_exit(struct emit *emit)
+{
+	uint32_t high = __atomic_load_n(&rings_high, __ATOMIC_ACQUIRE);
+
+	for (uint32_t i = 0; i < high; i++) {
+		struct ring *ring = &rings_table[i];
+
+		if (!ring->number || !ring->overflow_told || ring->stall_told || !rings_hold(ring))
+			continue;
+		if (holds_back(ring))
+			tell_stalled(emit, ring);
+		rings_let_go(ring);
+	}
 }
 
 /* So that no signal handler is the first to ask for what may be called in it. */

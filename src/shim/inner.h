@@ -142,6 +142,7 @@ void args_claim_queued(struct ring *ring, const struct uring_sqe *sqe, uint64_t 
 extern uint32_t glance_overflows; /* some ring's completions have not fitted */
 void glance_init(void);
 void glance_at_thread_start(uint64_t sp); /* in the thread that starts it */
+void glance_at_exit(struct emit *emit);
 
 /* verify.c */
 void verify_submit(struct ring *ring, const struct uring_sqe *sqe);

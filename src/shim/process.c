@@ -115,6 +115,8 @@ void process_exit_event(int status)
 	for (uint32_t i = 0; i < rings_high; i++)
 		if (rings_table[i].number && rings_table[i].more)
 			verify_slots(&emit, &rings_table[i]);
+	if (glance_overflows)
+		glance_at_exit(&emit);
 	if (stack_modules_stale)
 		stack_modules(&emit);
 	emit_event(&emit, EVENT_PROCESS_EXIT, 0, &event, sizeof(event));
