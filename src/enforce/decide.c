@@ -223,18 +223,18 @@ static bool bound_poller(struct question *q)
 	return true;
 }
 
-/* A polling thread is a thread of the process that makes the ring: it would have that one's files, memory and rights.
+/*
+ * A polling thread is a thread of the process that makes the ring: it would have that one's files, memory and rights.
+ * To leave it out and give the ring all the same would be no kindness: who counts on a poller wakes it with
+ * io_uring_enter(to_submit 0) and waits for ever (libuv does).
  */
-static bool poll_or_strip(struct question *q)
+static bool poll_or_refuse(struct question *q)
 {
 	if (!(q->asked & URING_SETUP_SQPOLL))
 		return true;
 	if (q->request->mechanism == MECHANISM_CALLER)
 		return bound_poller(q);
-	set_flags(q, 0, POLLER_FLAGS);
-	q->verdict->params.sq_thread_cpu = q->verdict->params.sq_thread_idle = 0;
-	alter(q, -1, "SQPOLL was taken out: %s cannot give a polling thread", mechanism_name(q->request->mechanism));
-	return true;
+	return deny(q, -1, "a polling thread (SQPOLL), which %s cannot give", mechanism_name(q->request->mechanism));
 }
 
 static bool refuse_own_memory(struct question *q)
@@ -261,8 +261,7 @@ static bool drop_attach(struct question *q)
 /* COOP_TASKRUN with TASKRUN_FLAG comes nearest to DEFER_TASKRUN; liburing heeds the flags that it gets back. */
 static bool issue_or_strip(struct question *q)
 {
-	/* With a polling thread that thread is the issuer, and whoever has the ring may fill it. */
-	bool strip = q->request->mechanism == MECHANISM_STRIP || q->verdict->stripped_flags & URING_SETUP_SQPOLL ||
+	bool strip = q->request->mechanism == MECHANISM_STRIP ||
 		     (q->request->mechanism == MECHANISM_ENABLE && !q->request->can_enable);
 	char names[64];
 
@@ -284,7 +283,7 @@ typedef bool check(struct question *q);
 /* The policy first: what it denies is its denial, whatever the mechanism could do. */
 static check *const checks[] = {
 	check_flags,       check_poller_wanted, check_rings, check_sq,       check_cq,
-	refuse_own_memory, poll_or_strip,       drop_attach, issue_or_strip,
+	refuse_own_memory, poll_or_refuse,      drop_attach, issue_or_strip,
 };
 
 void decide(const struct policy *policy, const struct decide_request *request, struct decide_verdict *ret_verdict)

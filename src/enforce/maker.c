@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -21,7 +20,7 @@
 #include "enforce/cgroup.h"
 #include "kernel/call.h"
 
-enum { HELLO_PATIENCE_MS = 5000, PAGE_BYTES = 4096 };
+enum { HELLO_PATIENCE_MS = 5000 };
 
 struct hello {
 	int result;
@@ -94,31 +93,13 @@ static void introduce(const struct maker_identity *identity, pid_t parent, struc
 	}
 }
 
-/* The kernel only ever adds to and takes from the other bits of this word. */
-static int seem_asleep(int ring, const struct uring_params *params)
-{
-	uint32_t offset = params->sq_off.flags;
-	char *map;
-
-	if (offset > PAGE_BYTES - sizeof(uint32_t))
-		return -EPROTO;
-	map = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring, (off_t)URING_OFF_SQ_RING);
-	if (map == MAP_FAILED)
-		return -errno;
-	__atomic_fetch_or((uint32_t *)(map + offset), URING_SQ_NEED_WAKEUP, __ATOMIC_SEQ_CST);
-	munmap(map, PAGE_BYTES);
-	return 0;
-}
-
-static int finish(int ring, const struct maker_order *order, const struct uring_params *params)
+static int finish(int ring, const struct maker_order *order)
 {
 	uint32_t workers[2] = { order->workers[0], order->workers[1] };
 	int r = 0;
 
 	if (order->limit_workers)
 		r = kernel_register(ring, URING_REG_IOWQ_MAX_WORKERS, workers, 2);
-	if (r >= 0 && order->seem_asleep)
-		r = seem_asleep(ring, params);
 	if (r >= 0 && order->restricted)
 		r = kernel_register(ring, URING_REG_RESTRICTIONS, order->restrictions.task.entries,
 				    order->restrictions.task.n);
@@ -135,7 +116,7 @@ static void make(const struct maker_order *order, struct product *product)
 	product->result = kernel_setup(order->entries, &product->params);
 	if (product->result < 0)
 		return;
-	r = finish(product->result, order, &product->params);
+	r = finish(product->result, order);
 	if (r < 0) {
 		close(product->result);
 		product->result = r;

@@ -38,7 +38,6 @@ struct maker_order {
 	struct uring_params params; /* with R_DISABLED */
 	bool restricted;            /* `restrictions` holds */
 	bool enable;                /* now; else by the program */
-	bool seem_asleep;           /* sets NEED_WAKEUP for good: what a polling thread looks like that sleeps */
 	bool limit_workers;
 	uint32_t workers[2]; /* bounded, unbounded; 0 = as it is */
 	struct restrictions restrictions;

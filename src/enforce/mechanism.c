@@ -20,9 +20,8 @@ static const struct {
 	[MECHANISM_ENABLE] = { "enable",
 			       "a helper makes and restricts the ring, the caller enables it; no SQPOLL, no ring "
 			       "in the program's memory" },
-	[MECHANISM_STRIP] = { "strip",
-			      "as enable, without touching the caller: SQPOLL, SINGLE_ISSUER and DEFER_TASKRUN "
-			      "are taken out" },
+	[MECHANISM_STRIP] = { "strip", "as enable, without touching the caller: SINGLE_ISSUER and DEFER_TASKRUN are "
+				       "taken out" },
 };
 
 static const struct {
@@ -73,7 +72,8 @@ struct cell {
 #define BY_NOFILE KERNEL("RLIMIT_NOFILE, set before the program begins: EMFILE for a larger table; open descriptors are " \
 			 "limited with it")
 #define BY_PRESET SETUP("IOWQ_MAX_WORKERS before the program gets the ring; a seccomp rule denies it to the program")
-#define NO_POLLER SETUP("no ring with SQPOLL is made: its thread would be the helper's, with the helper's files")
+#define NO_POLLER SETUP("SQPOLL is refused even where the policy allows it: its thread would be the helper's, with the helper's " \
+			"files")
 #define SOCKET_UNSEEN NOTHING("a ring's restrictions do not look into entries; deny SOCKET, so that the program calls " \
 			      "socket(2), which seccomp can judge")
 

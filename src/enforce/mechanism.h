@@ -16,7 +16,7 @@ enum mechanism {
 			     guard */
 	MECHANISM_ENABLE, /* a helper in the program's own uid and cgroup creates and restricts it, the caller enables
 			     it */
-	MECHANISM_STRIP,  /* as ENABLE without ptrace: SQPOLL, SINGLE_ISSUER and DEFER_TASKRUN are taken out */
+	MECHANISM_STRIP,  /* as ENABLE without ptrace: SINGLE_ISSUER and DEFER_TASKRUN are taken out */
 	MECHANISM_N,
 };
 

@@ -272,7 +272,6 @@ static int make_ring(struct worker *w, struct setup *s, int *ret_ring, struct er
 				     .params = v->params,
 				     .restricted = w->restricted,
 				     .enable = !v->leave_disabled && !v->caller_enables,
-				     .seem_asleep = v->stripped_flags & URING_SETUP_SQPOLL,
 				     .workers = { worker_limit(policy->workers_bounded),
 						  worker_limit(policy->workers_unbounded) } };
 	int r;
