@@ -334,9 +334,14 @@ int agent_rules_match(const struct agent_rules *rules, const struct oci_state *s
 		snprintf(ret_why, AGENT_WHY_BYTES, "rule %zu (line %zu)", i + 1, rule->line);
 		return give(&rule->choice, ret_policy);
 	}
-	if (rules->by_name && is_curated_name(state->metadata) &&
-	    find_policy(&rules->force, state->metadata, ret_policy, NULL) == 0)
-		return snprintf(ret_why, AGENT_WHY_BYTES, "listenerMetadata"), 0;
+	if (rules->by_name && is_curated_name(state->metadata)) {
+		int r = find_policy(&rules->force, state->metadata, ret_policy, NULL);
+
+		/* -EPERM: it is there, and cannot be enforced; another in its place is not what was asked for. */
+		snprintf(ret_why, AGENT_WHY_BYTES, "listenerMetadata%s", r == -EPERM ? ", unenforceable" : "");
+		if (r == 0 || r == -EPERM)
+			return r == 0 ? 0 : AGENT_RULES_REFUSE;
+	}
 	snprintf(ret_why, AGENT_WHY_BYTES, "default");
 	return give(&rules->fallback, ret_policy);
 }

@@ -134,6 +134,22 @@ static void no_file_goes_by_metadata(void **state)
 	agent_rules_free(rules);
 }
 
+/* network-server restricts socketFamilies, which no mechanism of the agent's keeps. */
+static void metadata_gives_no_other_policy_instead(void **state)
+{
+	const struct agent_force strict = { .mechanism = MECHANISM_ENABLE };
+	const struct oci_state container = { .id = "x", .metadata = "network-server" };
+	struct agent_rules *rules = NULL;
+	struct err err = { "" };
+
+	assert_int_equal(agent_rules_load(NULL, "allow-all", &strict, &rules, &err), 0);
+	assert_string_equal(match(rules, container, "listenerMetadata, unenforceable"), "refuse");
+	agent_rules_free(rules);
+	assert_int_equal(agent_rules_load(NULL, "allow-all", &lenient, &rules, &err), 0);
+	assert_string_equal(match(rules, container, "listenerMetadata"), "network-server");
+	agent_rules_free(rules);
+}
+
 /* A file that is there must not be had by naming it from outside. */
 static void metadata_is_no_path(void **state)
 {
@@ -218,6 +234,7 @@ int main(void)
 		cmocka_unit_test(empty_file_takes_the_fallback),
 		cmocka_unit_test(errors_have_places),
 		cmocka_unit_test(metadata_is_no_path),
+		cmocka_unit_test(metadata_gives_no_other_policy_instead),
 		cmocka_unit_test(unenforceable_fields_make_a_policy_unusable),
 	};
 
