@@ -9,12 +9,13 @@
 #include "base/err.h"
 #include "cli/command.h"
 #include "cli/host.h"
+#include "enforce/guard-policy.h"
 #include "enforce/guard.h"
 
 enum { ENTRIES_MAX = 65536, MS_MAX = 3600000 };
 
 struct host_options {
-	const char *cgroup;
+	const char *cgroup, *policy;
 	uint32_t sqpoll, sqpoll_per_cpu, sq_max, cq_max, idle_max; /* GUARD_UNLIMITED = not said */
 	struct command_list denied;
 	bool deny_rings, require_disabled;
@@ -45,9 +46,10 @@ static bool says_nothing(const struct guard_rule *rule)
 	return memcmp(rule, &open, sizeof open) == 0;
 }
 
-static int make_rule(const struct host_options *o, struct guard_rule *ret_rule, struct err *err)
+static int make_rule(const struct host_options *o, const struct policy *policy, struct guard_rule *ret_rule,
+		     struct err *err)
 {
-	struct guard_rule rule = GUARD_RULE_OPEN;
+	struct guard_rule rule = GUARD_RULE_OPEN, budget = GUARD_RULE_OPEN, policies;
 	uint32_t per_cpu = o->sqpoll_per_cpu;
 
 	if (o->cgroup && per_cpu != GUARD_UNLIMITED)
@@ -62,13 +64,18 @@ static int make_rule(const struct host_options *o, struct guard_rule *ret_rule, 
 	rule.cq_max = o->cq_max;
 	rule.idle_max = o->idle_max;
 	rule.sqpoll_max = o->sqpoll;
+	if (o->policy) {
+		guard_policy_rule(policy, !o->cgroup, &policies);
+		guard_rule_join(&rule, &policies);
+	}
 	if (says_nothing(&rule) && per_cpu == GUARD_UNLIMITED && o->cgroup)
 		return err_set(err, -EINVAL, "--cgroup: say also what it may not have, as --sqpoll=1 or --cq-max=4096");
-	if (says_nothing(&rule) && per_cpu == GUARD_UNLIMITED)
+	if (says_nothing(&rule) && per_cpu == GUARD_UNLIMITED && !o->policy)
 		per_cpu = 1;
 	if (per_cpu != GUARD_UNLIMITED) {
-		rule.sqpoll_max = per_cpu * (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
-		rule.pinned_max = per_cpu;
+		budget.sqpoll_max = per_cpu * (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+		budget.pinned_max = per_cpu;
+		guard_rule_join(&rule, &budget);
 	}
 	*ret_rule = rule;
 	return 0;
@@ -112,15 +119,34 @@ static int put(uint64_t cgroup, const struct guard_rule *rule, struct err *err)
 	return r;
 }
 
+/* What the policy says and the guard cannot hold anybody to. */
+static void put_rest(const struct policy *policy, bool whole_host)
+{
+	bool any = false;
+
+	for (int field = 0; field < POLICY_N_FIELDS; field++) {
+		if (guard_policy_keeps(policy, whole_host, (enum policy_field)field))
+			continue;
+		printf("%s%s", any ? ", " : "not kept by the guard: ", policy_field_name((enum policy_field)field));
+		any = true;
+	}
+	if (any)
+		puts("; circlip run and circlip agent keep more");
+}
+
 static int apply_run(void *options, char **words, size_t n_words)
 {
 	const struct host_options *o = options;
 	struct guard_rule rule;
+	struct policy policy = policy_allow_all();
 	struct err err = { "" };
 	uint64_t cgroup = GUARD_HOST;
 	char text[GUARD_TEXT_MAX];
-	int r = make_rule(o, &rule, &err);
+	int r = o->policy ? policy_find(o->policy, &policy, &err) : 0;
 
+	if (r < 0)
+		return command_fail("host apply", COMMAND_FAILED, "%s", err.text);
+	r = make_rule(o, &policy, &rule, &err);
 	if (r < 0)
 		return command_fail("host apply", COMMAND_USAGE, "%s", err.text);
 	if (o->cgroup)
@@ -138,6 +164,8 @@ static int apply_run(void *options, char **words, size_t n_words)
 	}
 	guard_rule_text(&rule, text, sizeof text);
 	printf("in force for %s: %s\n", o->cgroup ? o->cgroup : "the whole host", text);
+	if (o->policy)
+		put_rest(&policy, !o->cgroup);
 	return COMMAND_OK;
 }
 
@@ -188,6 +216,11 @@ static int remove_run(void *options, char **words, size_t n_words)
 static const struct command_option apply_rows[] = {
 	CGROUP_ROW(
 		"The rule is for this cgroup (a folder of version 2) and all below it. Default: for the whole host."),
+	{ "policy", "POLICY",
+	  "What a policy says of set-up flags, sizes and SQPOLL: a curated profile by its name, or a file (with a '/' "
+	  "or a "
+	  "'.'). What else is said here is held to as well. What the guard cannot keep of it is told.",
+	  COMMAND_FILE, offsetof(struct host_options, policy) },
 	{ "sqpoll-per-cpu", "N",
 	  "At most N kernel threads that poll (SQPOLL) for each CPU of the host, and at most N bound to the same one. "
 	  "Applied with N=1 when nothing else is said.",

@@ -156,14 +156,27 @@ static void add(struct text *text, const char *format, ...)
 	va_end(args);
 }
 
+static uint32_t known_flags(void)
+{
+	uint32_t known = 0;
+
+	for (unsigned int bit = 0; bit < 32; bit++)
+		if (abi_flag_name(ABI_FLAGS_SETUP, bit))
+			known |= 1u << bit;
+	return known;
+}
+
 static void add_denied(struct text *text, uint32_t denied)
 {
+	const uint32_t known = known_flags();
 	char flags[256];
 
-	if (!denied)
-		return;
-	abi_decode_flags(flags, sizeof flags, ABI_FLAGS_SETUP, denied);
-	add(text, "not with %s", flags);
+	if (denied & known) {
+		abi_decode_flags(flags, sizeof flags, ABI_FLAGS_SETUP, denied & known);
+		add(text, "not with %s", flags);
+	}
+	if (denied & ~known)
+		add(text, "not with set-up flags newer than this Circlip");
 }
 
 void guard_rule_text(const struct guard_rule *rule, char *buf, size_t size)

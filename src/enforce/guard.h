@@ -46,7 +46,7 @@ int guard_remove(struct err *err);
 
 /*
  * The rule of a cgroup (GUARD_HOST: of everybody) from the next ring on; one that was there is replaced, its counters
- * go on. Pollers that a cgroup had before its first rule are not counted.
+ * go on. Pollers that are there already stay, and count (but not by the CPU that they are bound to).
  */
 int guard_set_rule(struct guard *guard, uint64_t cgroup, const struct guard_rule *rule, struct err *err);
 /* 0 also when there is none. */

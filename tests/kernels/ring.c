@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "abi/uring.h"
@@ -119,6 +120,19 @@ static int wait_alone(const char *unused)
 		sched_yield();
 	puts("alone");
 	return 0;
+}
+
+/* The parent does nothing more but to wait. */
+static int fork_child(const char *unused)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0)
+		return 0;
+	if (child < 0 || waitpid(child, &status, 0) < 0)
+		exit(2);
+	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
 }
 
 static int hold(const char *unused)
@@ -275,8 +289,8 @@ static const struct {
 	const char *name;
 	int (*run)(const char *value);
 } verbs[] = {
-	{ "close", close_ring }, { "alone", wait_alone }, { "hold", hold }, { "race", race },
-	{ "spoil", spoil },      { "storm", storm },      { "keep", keep },
+	{ "close", close_ring }, { "fork", fork_child }, { "alone", wait_alone }, { "hold", hold },
+	{ "race", race },        { "spoil", spoil },     { "storm", storm },      { "keep", keep },
 };
 
 static int run(char *word)

@@ -38,6 +38,7 @@ pins()
 }
 
 echo 'without the guard'
+passes "control: a child that attaches to its parent's poller gets one of its own" ring sqpoll fork sqpoll,attach=0
 says 'status: not applied, would work' 'would work here' circlip host status
 passes 'control: a large CQ' ring cq=8192
 passes 'control: two pollers' ring sqpoll sqpoll
@@ -68,6 +69,7 @@ passes 'the CQ is free again' ring cq=8192
 says 'a second poller is EPERM' '1 EPERM' ring sqpoll sqpoll
 says 'attaching to the first is free' '1 ok' ring sqpoll sqpoll,attach=0 sqpoll
 says 'but not a poller of its own' '2 EPERM' ring sqpoll sqpoll,attach=0 sqpoll
+says "another process's poller is none to attach to" '1 EPERM' ring sqpoll fork sqpoll,attach=0
 says 'attaching to no ring is what it always was' '1 ENXIO' ring sqpoll sqpoll,attach=63
 says 'attaching to a ring without a poller too' '2 EINVAL' ring sqpoll plain sqpoll,attach=1
 passes 'it comes back when its ring is closed' ring sqpoll close=0 alone sqpoll
@@ -120,6 +122,18 @@ says 'what failed late leaves nothing' '0 EPERM' ring spoil=50 plain
 passes 'disabled and small ones only' circlip host apply --require-disabled --cq-max=64
 passes 'parameters changed under the kernel do not help' ring race=$ROUNDS
 cat /tmp/said
+cat >/tmp/policy.yaml <<'EOF'
+defaultAction: deny
+ops: [READ]
+cqEntries: 128
+setupFlags: [CQSIZE]
+EOF
+says 'a policy: what is not kept is told' 'not kept by the guard: ops' circlip host apply --policy=/tmp/policy.yaml --sq-max=32
+passes 'what it allows' ring cq=128,sq=32
+says 'what it denies' '0 EPERM' ring cq=256
+says 'what is said beside it' '0 EPERM' ring sq=64
+says 'what it does not speak of' '0 EPERM' ring iopoll
+says 'and no poller' '0 EPERM' ring sqpoll
 passes 'no rings' circlip host apply --deny-rings
 says 'a ring is EPERM' '0 EPERM' ring plain
 says 'status: in force, though it got no ring either' 'guard is in force' circlip host status
