@@ -46,6 +46,7 @@ demo: deps-demo
 bench: deps-bench build
 	@ninja -C $(BUILD) -j $(JOBS) bench-programs >/dev/null
 	@bench/run $(BUILD)
+	@bench/restricted $(BUILD)
 
 install: build
 	meson install -C $(BUILD)
