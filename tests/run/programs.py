@@ -81,7 +81,7 @@ def plocate(tap):
         os.chmod(copy, 0o755)
         foreign.bare([foreign.where("updatedb.plocate"), "-U", tree, "-o", database, "-l", "no", "--prunepaths", "", "--prunefs", "", "--prunenames", "",
                       "--prune-bind-mounts", "no"])
-        compare(tap, "plocate", [copy, "-d", database, "-e", "file-1"], "storage-only", lambda o: (o.status, o.out), cwd=folder)
+        compare(tap, "plocate", [copy, "-d", database, "-e", "file-1"], "default", lambda o: (o.status, o.out), cwd=folder)
 
 
 def qemu_img(tap):
