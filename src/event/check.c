@@ -42,6 +42,7 @@ static const uint16_t minimum[EVENT_KIND_COUNT] = {
 	MINIMUM(CHECKSUM, event_checksum),
 	MINIMUM(SLOT_CHANGED, event_slot_changed),
 	MINIMUM(STALLED, event_ring_state),
+	MINIMUM(STRAY_CALL, event_stray),
 };
 
 /* What the fixed part says of its tail, in bytes. */

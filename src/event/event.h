@@ -68,6 +68,7 @@ enum event_kind {
 	EVENT_GLANCE,		/* no payload: the thread is at `stack` now, and all rings' completions so far were told before */
 	EVENT_STALLED,		/* struct event_ring_state: for long now, or until it exits, the program has gone on without a call on this
 				   ring, having taken all completions in it, while the kernel holds others that did not fit */
+	EVENT_STRAY_CALL,	/* struct event_stray: an io_uring call named a descriptor that is no ring, and was refused */
 	EVENT_KIND_COUNT,
 };
 
@@ -314,4 +315,12 @@ struct event_slot_changed {
 	uint32_t sq_tail;	/* now: slots from here on may be under preparation for the next submission */
 	uint32_t unchanged_between; /* 1: some slot between sq_tail and this one still holds its consumed contents, or nothing is being prepared, so this one is no preparation */
 	struct uring_sqe now;
+};
+
+struct event_stray {
+	struct event h;
+	uint32_t number;	/* of the system call: 426 enter, 427 register */
+	int32_t fd;
+	int32_t result;		/* -EOPNOTSUPP: something else; -EBADF: nothing */
+	uint32_t opcode;	/* of register */
 };

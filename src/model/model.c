@@ -100,6 +100,12 @@ static int slot_changed(struct step *step)
 	return 0;
 }
 
+static int stray_call(struct step *step)
+{
+	model_tell(step, MOMENT_STRAY_CALL, NULL);
+	return 0;
+}
+
 /* ---- dispatch ---- */
 
 enum { NEEDS_PROCESS = 1, NEEDS_RING = 2 };
@@ -139,6 +145,7 @@ static const struct {
 	[EVENT_CHECKSUM] = { checksum, sizeof(struct event_checksum), NEEDS_PROCESS | NEEDS_RING },
 	[EVENT_STALLED] = { stalled, sizeof(struct event_ring_state), NEEDS_PROCESS | NEEDS_RING },
 	[EVENT_SLOT_CHANGED] = { slot_changed, sizeof(struct event_slot_changed), NEEDS_PROCESS | NEEDS_RING },
+	[EVENT_STRAY_CALL] = { stray_call, sizeof(struct event_stray), NEEDS_PROCESS },
 };
 
 /* A process that was about to exec and goes on without a new start has failed to. */

@@ -168,6 +168,9 @@ struct model_ring {
 	uint64_t setup_time;
 	struct model_process *process;	/* that made it */
 	bool closed, unmapped, disabled;
+	bool restricted;		/* IORING_REGISTER_RESTRICTIONS was taken: */
+	uint64_t allowed_ops[4];	/* bit per opcode */
+	uint8_t allowed_flags, required_flags; /* of entries */
 	uint32_t cq_head, cq_tail, sq_head, sq_tail, sq_flags; /* newest seen */
 	uint64_t n_submitted, n_completed, n_enters;
 	uint32_t n_open;	/* requests staged, queued, in flight or unknown */
@@ -223,6 +226,8 @@ struct model_process {
 	struct map threads;		/* tid -> model_thread */
 	struct map fds;			/* fd + 1 -> model_fd */
 	bool shares_parent;		/* forked and has not exec'ed: counted in the parent's n_children */
+	int32_t setup_error;		/* of the newest io_uring_setup, 0 = it made a ring */
+	uint32_t setup_error_stack;
 	bool execing;			/* EVENT_EXEC came; a PROCESS_START shows that it succeeded */
 	struct model_ranges ranges;
 	uint64_t n_requests;		/* seen from this process */
@@ -255,6 +260,7 @@ enum moment_kind {
 	MOMENT_TICK,
 	MOMENT_LOST,
 	MOMENT_CHECKSUM, MOMENT_SLOT_CHANGED, MOMENT_STALLED,
+	MOMENT_STRAY_CALL,	/* event_stray: a call on a descriptor that is no ring */
 	MOMENT_FINISH,		/* the observation ends; no event */
 	MOMENT_COUNT,
 };

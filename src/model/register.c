@@ -247,6 +247,31 @@ static int enable(struct argument *argument)
 	return 0;
 }
 
+/* struct io_uring_restriction: 16 bytes, of which the kind and one byte count. */
+enum restriction { RESTRICT_REGISTER_OP, RESTRICT_SQE_OP, RESTRICT_SQE_FLAGS_ALLOWED, RESTRICT_SQE_FLAGS_REQUIRED };
+
+static int register_restrictions(struct argument *argument)
+{
+	struct model_ring *ring = argument->step->ring;
+	const size_t each = 16;
+
+	if (argument->event->nr_args * (uint64_t)each > argument->length)
+		return -EBADMSG;
+	ring->restricted = true;
+	for (uint32_t i = 0; i < argument->event->nr_args; i++) {
+		const uint8_t *entry = argument->bytes + i * each;
+		unsigned int kind = entry[0] | (unsigned int)entry[1] << 8;
+
+		if (kind == RESTRICT_SQE_OP)
+			ring->allowed_ops[entry[2] / 64] |= UINT64_C(1) << entry[2] % 64;
+		else if (kind == RESTRICT_SQE_FLAGS_ALLOWED)
+			ring->allowed_flags = entry[2];
+		else if (kind == RESTRICT_SQE_FLAGS_REQUIRED)
+			ring->required_flags = entry[2];
+	}
+	return 0;
+}
+
 static int register_pbuf_ring(struct argument *argument)
 {
 	struct uring_buf_reg reg;
@@ -302,6 +327,7 @@ static apply_register *const table[URING_REG_LAST] = {
 	[URING_REG_FILES_UPDATE] = update_files,
 	[URING_REG_EVENTFD_ASYNC] = register_eventfd,
 	[URING_REG_REGISTER_PERSONALITY] = register_personality,
+	[URING_REG_RESTRICTIONS] = register_restrictions,
 	[URING_REG_ENABLE_RINGS] = enable,
 	[URING_REG_FILES2] = register_files2,
 	[URING_REG_FILES_UPDATE2] = update_files2,

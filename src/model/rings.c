@@ -75,6 +75,8 @@ int ring_setup(struct step *step)
 	int r;
 
 	step->ring = NULL;
+	step->process->setup_error = event->result < 0 ? event->result : 0;
+	step->process->setup_error_stack = event->h.stack;
 	if (event->result >= 0) {
 		r = ring_new(step, event);
 		if (r < 0)

@@ -283,6 +283,10 @@ void enter_before(struct call *call)
 
 	call->state[STATE_FLAGS] = call->args[3];
 	call->state[STATE_ASKED] = call->args[1];
+	if (!ring && !(call->args[3] & URING_ENTER_REGISTERED_RING)) {
+		stray_before(call);
+		return;
+	}
 	if (!ring || !rings_hold(ring)) {
 		call->off = 1;
 		return;
@@ -349,6 +353,8 @@ void enter_after(struct call *call)
 	struct ring *ring = call->ring;
 	struct emit emit;
 
+	if (!ring)
+		stray_after(call);
 	if (ring && rings_hold(ring)) {
 		if (ring->sq && ring->cq && emit_open(&emit)) {
 			emit.stack = call->stack;

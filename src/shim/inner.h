@@ -112,6 +112,10 @@ void rings_ready(struct ring *ring);
 struct ring_more *rings_more(struct ring *ring);
 
 /* register.c */
+void stray_setup(long result);
+void stray_before(struct call *call);
+void stray_after(struct call *call);
+
 void register_before(struct call *call);
 void register_after(struct call *call);
 

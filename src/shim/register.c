@@ -120,12 +120,20 @@ static void emit_register(struct emit *emit, const struct call *call, uint32_t p
 	emit_trim(emit, event, sizeof(*event) + got);
 }
 
+/* Calls on descriptor -1 mean no ring. */
+static bool is_stray(const struct call *call)
+{
+	return !call->ring && (uint32_t)call->args[0] != UINT32_MAX && !(call->args[1] & URING_REG_USE_REGISTERED_RING);
+}
+
 void register_before(struct call *call)
 {
 	uint32_t op = operation(call);
 	struct emit emit;
 
 	call->ring = ring_of(call);
+	if (is_stray(call))
+		stray_before(call);
 	if (!call->ring || !emit_open(&emit))
 		return;
 	emit.stack = call->stack = stack_take(&emit, call->registers);
@@ -270,6 +278,8 @@ void register_after(struct call *call)
 {
 	struct emit emit;
 
+	if (is_stray(call))
+		stray_after(call);
 	if (!emit_open(&emit))
 		return;
 	emit.stack = call->stack;

@@ -117,6 +117,7 @@ void setup_after(struct call *call)
 	struct ring *ring = NULL;
 	struct emit emit;
 
+	stray_setup(call->result);
 	if (call->state[5])
 		poke_flags(call->args[1], (uint32_t)call->state[1]);
 	if (!emit_open(&emit))
