@@ -7,10 +7,10 @@ const char *abilities_name(size_t bit)
 {
 	static const char *const names[] = {
 		"entries",     "completions", "memory",        "bounds",           "descriptors", "cq-state", "threads",
-		"credentials", "stacks",      "sqpoll-timing", "provided-buffers", "frames",      "waits",
+		"credentials", "stacks",      "sqpoll-timing", "provided-buffers", "frames",      "waits",    "filters",
 	};
 
-	_Static_assert(SOURCE_WAITS == 1u << (sizeof names / sizeof *names - 1), "an ability has no name");
+	_Static_assert(SOURCE_FILTERS == 1u << (sizeof names / sizeof *names - 1), "an ability has no name");
 	return bit < sizeof names / sizeof *names ? names[bit] : NULL;
 }
 

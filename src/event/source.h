@@ -30,6 +30,7 @@ enum source_ability {
 	SOURCE_PBUFS = 1u << 10,	/* entries of provided-buffer rings */
 	SOURCE_FRAMES = 1u << 11,	/* stack frames that returned */
 	SOURCE_WAITS = 1u << 12,	/* ticks while a call blocks */
+	SOURCE_FILTERS = 1u << 13,	/* under which seccomp filters a process runs */
 };
 
 struct source {

@@ -42,17 +42,22 @@
 	X(ordering_assumed_stream) \
 	X(pbuf_double_recycle) \
 	X(pbuf_exhausted) \
+	X(restrictions_misused) \
+	X(ring_memlock_enomem) \
+	X(seccomp_bypass) \
 	X(setup_flag_conflict) \
 	X(single_issuer_violation) \
 	X(sqe_abandoned_replay) \
 	X(sqpoll_cpu_burn) \
 	X(sqpoll_frozen_credentials) \
 	X(sqpoll_sqe_mutation) \
+	X(sqpoll_thread_per_ring) \
 	X(stale_user_data) \
 	X(submit_failure_leaves_sqe_queued) \
 	X(submitter_thread_exit) \
 	X(timeout_as_delay) \
 	X(unreaped_cqe_at_exit) \
+	X(uring_unavailable_no_fallback) \
 	X(user_data_collision) \
 	X(wait_without_inflight) \
 	X(zc_buffer_reuse) \

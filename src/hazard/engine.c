@@ -56,6 +56,7 @@ static const struct {
 	{ SOURCE_PBUFS, "needs to see provided-buffer rings" },
 	{ SOURCE_FRAMES, "needs to see functions return" },
 	{ SOURCE_WAITS, "needs to look while a call blocks" },
+	{ SOURCE_FILTERS, "needs to know under which seccomp filters a process runs" },
 };
 
 /* ---- moments ---- */

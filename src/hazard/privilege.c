@@ -91,3 +91,21 @@ const struct hazard hazard_sqpoll_frozen_credentials = {
 	.only_traits = ABI_FD_DIR,
 	.look = look_frozen,
 };
+
+/* No sensor tells under which filters a process runs, so this is a page, and "not checked" in every summary. */
+static void look_nowhere(struct hazard_context *context, const struct moment *moment)
+{
+}
+
+const struct hazard hazard_seccomp_bypass = {
+	.name = "seccomp-bypass",
+	.family = "privilege",
+	.level = HAZARD_ERROR,
+	.why = "A seccomp filter judges system calls; what a ring does is none, so an operation does what the filter "
+	       "denies to "
+	       "the call of the same name.",
+	.fix = "Deny io_uring_setup as well, or restrict the rings (circlip run, IORING_REGISTER_RESTRICTIONS).",
+	.wants = HAZARD_WANTS(RING_SETUP),
+	.needs = SOURCE_FILTERS,
+	.look = look_nowhere,
+};

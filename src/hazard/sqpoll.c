@@ -2,6 +2,7 @@
 /* What a polling thread makes different: entries are read later, the CPU burns. */
 #include <string.h>
 
+#include "base/map.h"
 #include "hazard/hazard.h"
 
 /* The polling thread's idle time in milliseconds where none was asked for. */
@@ -92,4 +93,41 @@ const struct hazard hazard_sqpoll_cpu_burn = {
 	.wants = HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(RING_CLOSED),
 	.needs = SOURCE_SQES,
 	.look = look_burn,
+};
+
+/* ---- sqpoll-thread-per-ring ---- */
+
+static bool has_own_thread(const struct model_ring *ring, const struct model_process *process)
+{
+	return ring->process == process && !ring->closed && ring->setup_flags & URING_SETUP_SQPOLL &&
+	       !(ring->setup_flags & URING_SETUP_ATTACH_WQ);
+}
+
+static void look_thread_per_ring(struct hazard_context *context, const struct moment *moment)
+{
+	struct finding *finding;
+	uint32_t threads = 0;
+
+	if (!moment->ring || !moment->process || !has_own_thread(moment->ring, moment->process))
+		return;
+	MAP_FOR_EACH(&hazard_model(context)->rings, entry)
+	threads += has_own_thread(entry->value, moment->process);
+	if (threads < 2 || !hazard_mark_process(context, moment->process))
+		return;
+	finding = hazard_finding(context, moment, NULL);
+	hazard_message(finding,
+		       "the process has %u rings with a polling thread each; every one spins on a CPU of its own",
+		       threads);
+	hazard_report(context, finding);
+}
+
+const struct hazard hazard_sqpoll_thread_per_ring = {
+	.name = "sqpoll-thread-per-ring",
+	.family = "sqpoll",
+	.level = HAZARD_NOTE,
+	.why = "Each ring with SQPOLL has its own polling thread, and each thread takes a whole CPU while it polls.",
+	.fix = "Let the rings share one: IORING_SETUP_ATTACH_WQ with the first ring's descriptor in wq_fd.",
+	.wants = HAZARD_WANTS(RING_SETUP),
+	.needs = 0,
+	.look = look_thread_per_ring,
 };

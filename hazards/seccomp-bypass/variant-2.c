@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* The ring was there before the filter, which denies even the making of rings. */
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Denies one system call. */
+static int deny(int nr)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { 4, code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static int run(struct io_uring *ring)
+{
+	struct io_uring_cqe *cqe;
+	int res = io_uring_submit_and_wait(ring, 1);
+
+	if (res < 0 || io_uring_peek_cqe(ring, &cqe))
+		return 1;
+	res = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return res;
+}
+
+int main(void)
+{
+	struct io_uring ring;
+	int res;
+
+	if (io_uring_queue_init(8, &ring, 0) || deny(425) || deny(SYS_openat))
+		return 77;
+	io_uring_prep_openat(io_uring_get_sqe(&ring), AT_FDCWD, "/", O_RDONLY, 0);
+	res = run(&ring);
+	io_uring_queue_exit(&ring);
+	return res >= 0 ? 0 : 1;
+}

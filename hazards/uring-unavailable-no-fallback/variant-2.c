@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* The fallback is there, but only one of two threads takes it. */
+#include <errno.h>
+#include <liburing.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* As container runtimes do. */
+static int deny_setup(int error)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 425, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { 4, code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static struct io_uring ring;
+
+static void *work(void *unused)
+{
+	(void)unused;
+	return io_uring_register_eventfd(&ring, 1) ? NULL : &ring;
+}
+
+int main(void)
+{
+	pthread_t thread;
+
+	if (deny_setup(EPERM))
+		return 77;
+	if (io_uring_queue_init(8, &ring, 0))
+		puts("without a ring");
+	pthread_create(&thread, NULL, work, NULL);
+	pthread_join(thread, NULL);
+	return 0;
+}
