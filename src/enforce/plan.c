@@ -36,7 +36,8 @@ static bool __attribute__((format(printf, 2, 3))) reject(struct plan_candidate *
 static bool is_possible(struct plan_candidate *candidate)
 {
 	if (candidate->mechanism == MECHANISM_CALLER)
-		return reject(candidate, "the BPF guard that it needs is not there");
+		return reject(candidate,
+			      "this version of circlip restricts no rings that way; the guard is used by circlip host");
 	for (const int *need = needs[candidate->mechanism]; *need >= 0; need++) {
 		const struct kernel_answer *answer = kernel_feature((enum kernel_feature) * need);
 
@@ -214,6 +215,12 @@ static bool limits_cq(const struct plan *plan)
 	return policy_restricts(&plan->policy, POLICY_CQ_ENTRIES);
 }
 
+static bool refuses_pollers(const struct plan *plan)
+{
+	return plan->policy.sqpoll.allowed &&
+	       (plan->mechanism == MECHANISM_ENABLE || plan->mechanism == MECHANISM_STRIP);
+}
+
 static bool shares_makers(const struct plan *plan)
 {
 	return serves(plan) && restrictions_register_ops(&plan->policy) >> URING_REG_CLONE_BUFFERS & 1;
@@ -240,6 +247,9 @@ static const struct remainder {
 	{ limits_cq,
 	  "The size of a completion queue bounds no memory: what overflows is kept by the kernel and charged to "
 	  "the program's cgroup." },
+	{ refuses_pollers,
+	  "The other way round: the policy allows SQPOLL, and it is refused all the same, because the polling "
+	  "thread would be the helper's." },
 	{ shares_makers, "Two processes of the program that have each other's ring may copy registered buffers "
 			 "(CLONE_BUFFERS), which the kernel otherwise refuses between processes." },
 };

@@ -188,9 +188,14 @@ static int hear_of_children(struct serve *serve)
 
 int serve_new(const struct serve_options *options, struct serve **ret_serve, struct err *err)
 {
-	CLEANUP(cleanup_serve) struct serve *serve = calloc(1, sizeof(*serve));
+	CLEANUP(cleanup_serve) struct serve *serve = NULL;
 	int r;
 
+	/* A helper that kept SQPOLL would lend its own files and rights to the program. */
+	if (options->mechanism != MECHANISM_ENABLE && options->mechanism != MECHANISM_STRIP)
+		return err_set(err, -EOPNOTSUPP, "io_uring_setup cannot be answered under %s",
+			       mechanism_name(options->mechanism));
+	serve = calloc(1, sizeof(*serve));
 	if (!serve)
 		return err_set(err, -ENOMEM, "out of memory");
 	*serve = (struct serve){ .options = *options,

@@ -59,7 +59,7 @@ typedef void serve_report_function(void *context, const struct serve_report *rep
 
 struct serve_options {
 	int listener;                /* stays the caller's, who must not read it */
-	enum mechanism mechanism;    /* CALLER, ENABLE or STRIP */
+	enum mechanism mechanism;    /* ENABLE or STRIP */
 	const struct policy *policy; /* copied */
 	/*
 	 * Whose rings count as one container: the descendants of this process, itself not; 0 = all processes of the
