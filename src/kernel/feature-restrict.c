@@ -150,6 +150,8 @@ static void try_exec(void *answer, const void *argument)
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		/* Without root nobody may restrict a task that could still gain privileges: EACCES. */
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		if (*restricted)
 			restrict_and_exec();
 		else
