@@ -203,8 +203,13 @@ static void nothing(int signal)
 	(void)signal;
 }
 
-static void supervise(int listener)
+/*
+ * Until the last process that could ask has gone. On Linux 6.1 one counts as gone only when its parent has taken note
+ * of its end. Returns how the child ended.
+ */
+static int supervise(int listener, pid_t child)
 {
+	int status = 0;
 	struct itimerval often = { { 0, 100 }, { 0, 100 } };
 	struct sigaction action = { .sa_handler = nothing };
 	struct pollfd poller = { .fd = listener, .events = POLLIN };
@@ -216,10 +221,13 @@ static void supervise(int listener)
 	while (!(poller.revents & (POLLHUP | POLLERR))) {
 		struct seccomp_notif asked = { 0 };
 
-		if (poll(&poller, 1, -1) > 0 && poller.revents & POLLIN &&
+		waitpid(child, &status, WNOHANG);
+		if (poll(&poller, 1, 100) > 0 && poller.revents & POLLIN &&
 		    !ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked))
 			serve(listener, &asked);
 	}
+	waitpid(child, &status, 0);
+	return status;
 }
 
 /* --- with a tracer: every set-up is refused */
@@ -290,8 +298,6 @@ int main(int argc, char **argv)
 	if (weakness == RET_TRACE)
 		status = trace(child);
 	else if (read(told[0], &listener, sizeof(listener)) == sizeof(listener))
-		supervise(listener);
-	if (weakness != RET_TRACE)
-		waitpid(child, &status, 0);
+		status = supervise(listener, child);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

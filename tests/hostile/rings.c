@@ -243,6 +243,8 @@ static void own_memory(uint32_t rounds)
 		sys_register((uint64_t)-1, 21, NULL, 0);
 		munmap(area, AREA);
 	}
+	if (result->is_control && !result->rings)
+		attack_impossible("this kernel has no NO_MMAP");
 	judge_all(0);
 }
 
