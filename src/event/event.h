@@ -153,7 +153,7 @@ struct event_register {
 	int32_t fd;
 	uint64_t arg;		/* the pointer */
 	uint32_t length;	/* bytes of argument in the tail */
-	uint32_t phase;		/* 0 = returned (result valid). 1 = about to be made (for calls that block or change rings) */
+	uint32_t phase;		/* 0 = returned (result valid). 1 = about to be made (for calls that block, change rings, or answer in the argument) */
 };
 
 enum event_fd_type {

@@ -126,6 +126,12 @@ static bool is_stray(const struct call *call)
 	return !call->ring && (uint32_t)call->args[0] != UINT32_MAX && !(call->args[1] & URING_REG_USE_REGISTERED_RING);
 }
 
+/* Calls that block, change the ring, or have their argument overwritten with the answer. */
+static bool is_told_before(uint32_t op)
+{
+	return op == URING_REG_SYNC_CANCEL || op == URING_REG_RESIZE_RINGS || op == URING_REG_IOWQ_MAX_WORKERS;
+}
+
 void register_before(struct call *call)
 {
 	uint32_t op = operation(call);
@@ -134,13 +140,14 @@ void register_before(struct call *call)
 	call->ring = ring_of(call);
 	if (is_stray(call))
 		stray_before(call);
-	if (!call->ring || !emit_open(&emit))
+	if (is_stray(call) || !emit_open(&emit))
 		return;
 	emit.stack = call->stack = stack_take(&emit, call->registers);
-	complete_sync(&emit, call->ring);
-	if (op == URING_REG_SYNC_CANCEL || op == URING_REG_RESIZE_RINGS)
+	if (call->ring)
+		complete_sync(&emit, call->ring);
+	if (call->ring && is_told_before(op))
 		emit_register(&emit, call, 1);
-	if (op == URING_REG_RESIZE_RINGS && call->ring->more)
+	if (call->ring && op == URING_REG_RESIZE_RINGS && call->ring->more)
 		verify_slots(&emit, call->ring);
 	emit_close(&emit);
 }
