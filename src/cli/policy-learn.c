@@ -168,6 +168,30 @@ static const char *comment(void *context, enum policy_field field, int member)
 
 /* ---- the file ---- */
 
+/* What was seen and is no line of the policy, since a line would change what the program sees; ready to be taken. */
+static void write_remarks(const struct learn_summary *seen, FILE *file)
+{
+	if (seen->files)
+		fprintf(file,
+			"# registeredFiles: %u would keep its largest table of files at that, and every process of it "
+			"to "
+			"as many\n# descriptors, open ones included (RLIMIT_NOFILE).\n",
+			seen->files);
+	if (seen->workers[0] || seen->workers[1]) {
+		fputs("# workers: {", file);
+		if (seen->workers[0])
+			fprintf(file, " bounded: %u%s", seen->workers[0], seen->workers[1] ? "," : "");
+		if (seen->workers[1])
+			fprintf(file, " unbounded: %u", seen->workers[1]);
+		fputs(" } is what it sets itself at most. As a line of the policy that is set for it, and its own\n"
+		      "# call is denied (IOWQ_MAX_WORKERS).\n",
+		      file);
+	}
+	if (seen->resized)
+		fputs("# sqEntries and cqEntries are not limited: either would deny RESIZE_RINGS, which it calls.\n",
+		      file);
+}
+
 static int write_policy(struct learning *l, const char *program, FILE *file)
 {
 	struct learn_summary summary = learn_summary(l->learn);
@@ -184,11 +208,7 @@ static int write_policy(struct learning *l, const char *program, FILE *file)
 		"allowed.\n",
 		(unsigned long long)summary.entries, (unsigned long long)summary.register_calls,
 		(unsigned long long)summary.rings, (unsigned long long)summary.processes);
-	if (summary.files)
-		fprintf(file,
-			"# The largest table of registered files had %u slots. registeredFiles would limit open "
-			"descriptors too.\n",
-			summary.files);
+	write_remarks(&summary, file);
 	if (summary.lost || l->blind)
 		fputs("# Not all of it could be seen: something may be missing here.\n", file);
 	policy_write(&policy, file, comment, l);

@@ -307,17 +307,35 @@ static void learn_resources(struct learn *learn, const struct event_register *ca
 		learn->summary.files = greater(learn->summary.files, number_in(call));
 }
 
+/* They are in the argument before the call alone: what was set until then is the answer. */
+static void learn_workers(struct learn *learn, const struct event_register *call)
+{
+	uint32_t asked[2] = { 0 };
+	size_t room = call->h.size - sizeof *call;
+
+	if (call->length < sizeof asked || room < sizeof asked)
+		return;
+	memcpy(asked, call + 1, sizeof asked);
+	for (size_t i = 0; i < 2; i++)
+		learn->summary.workers[i] = greater(learn->summary.workers[i], asked[i]);
+}
+
 static int learn_register(struct learn *learn, const struct event *event)
 {
 	const struct event_register *call = (const struct event_register *)event;
 	unsigned int op = call->opcode & ~URING_REG_USE_REGISTERED_RING;
 
+	if (call->phase && op == URING_REG_IOWQ_MAX_WORKERS)
+		learn_workers(learn, call);
 	if (call->phase || op >= 64)
 		return 0;
 	learn->summary.register_calls++;
 	mark(learn, &learn->register_ops[op], event);
 	if (op == URING_REG_REGISTER_PERSONALITY || op == URING_REG_UNREGISTER_PERSONALITY)
 		mark(learn, &learn->fields[POLICY_PERSONALITIES], event);
+	if (op == URING_REG_SEND_MSG_RING)
+		mark(learn, &learn->ops[URING_OP_MSG_RING], event); /* without which it is denied */
+	learn->summary.resized |= op == URING_REG_RESIZE_RINGS;
 	if (call->result >= 0)
 		learn_resources(learn, call, op);
 	return 0;
@@ -435,6 +453,15 @@ static void add_sqpoll(const struct learn *learn, struct policy *policy)
 	at_least(&policy->sqpoll.max_idle_ms, learn->idle_ms);
 }
 
+/* A limit denies the calls that would undo it: who makes one behaves the same without that limit only. */
+static void lift_limits(const struct learn *learn, struct policy *policy)
+{
+	if (learn->register_ops[URING_REG_RESIZE_RINGS].count)
+		policy->sq_entries = policy->cq_entries = POLICY_NO_LIMIT;
+	if (learn->register_ops[URING_REG_IOWQ_MAX_WORKERS].count)
+		policy->workers_bounded = policy->workers_unbounded = POLICY_NO_LIMIT;
+}
+
 void learn_add(const struct learn *learn, struct policy *policy)
 {
 	static const enum policy_field sets[] = { POLICY_OPS, POLICY_SQE_FLAGS, POLICY_REGISTER_OPS, POLICY_SETUP_FLAGS,
@@ -450,6 +477,8 @@ void learn_add(const struct learn *learn, struct policy *policy)
 	at_least(&policy->cq_entries, learn->cq_entries);
 	at_least(&policy->rings_per_process, enough(learn->most_rings, learn->most_live));
 	at_least(&policy->rings_per_container, enough(learn->summary.rings, learn->summary.live_rings));
+	at_least(&policy->registered_files, learn->summary.files);
+	lift_limits(learn, policy);
 	add_buffers(learn, policy, had_buffers);
 	add_sqpoll(learn, policy);
 	policy->personalities |= learn->fields[POLICY_PERSONALITIES].count > 0;

@@ -31,6 +31,8 @@ struct learn_summary {
 	uint64_t processes;  /* that made rings */
 	uint64_t lost;       /* events */
 	uint32_t files;      /* the largest table of registered files */
+	uint32_t workers[2]; /* bounded and unbounded: the most that it asked to have for a ring; 0 = not asked */
+	bool resized;        /* a ring, or it tried to */
 	uint64_t live_rings; /* at most, at a time, of all processes */
 };
 
@@ -41,7 +43,11 @@ CLEANUP_DEFINE(learn, struct learn, learn_free);
 /* 0 or -ENOMEM. */
 int learn_apply(struct learn *learn, const struct event *event);
 
-/* Adds what was learned to what the policy allows; policy_deny_all() without its defaults is what to begin with. */
+/*
+ * Adds what was learned to what the policy allows; learn_nothing() is what to begin with. A limit under which a call
+ * that was seen would be denied goes (sizes where rings are resized, workers where the program sets them), and none is
+ * put on workers and registered files: see write_remarks() in src/cli/policy-learn.c.
+ */
 void learn_add(const struct learn *learn, struct policy *policy);
 
 /* A policy that allows nothing at all, and as little of everything as can be. */

@@ -179,6 +179,80 @@ static void test_buffers(void **state)
 	assert_int_equal(policy.buffer_bytes, 1ull << 30);
 }
 
+static void call(struct learn *learn, uint32_t opcode, uint32_t phase, uint32_t first, uint32_t second)
+{
+	struct {
+		struct event_register call;
+		uint32_t numbers[8];
+	} event = { .call = { .h = HEAD(struct event_register, EVENT_REGISTER, PARENT),
+			      .opcode = opcode,
+			      .nr_args = first,
+			      .phase = phase,
+			      .length = sizeof event.numbers },
+		    .numbers = { first, second } };
+
+	event.call.h.size = sizeof event;
+	apply(learn, &event);
+}
+
+/* What it asked for is in the argument before the call only; afterwards there is what held until then. */
+static void test_workers(void **state)
+{
+	CLEANUP(cleanup_learn) struct learn *learn = learn_new();
+	struct policy policy;
+
+	call(learn, URING_REG_IOWQ_MAX_WORKERS, 1, 4, 0);
+	call(learn, URING_REG_IOWQ_MAX_WORKERS, 0, 8, 9000);
+	call(learn, URING_REG_IOWQ_MAX_WORKERS | URING_REG_USE_REGISTERED_RING, 1, 2, 7);
+	call(learn, URING_REG_IOWQ_MAX_WORKERS | URING_REG_USE_REGISTERED_RING, 0, 8, 9000);
+	assert_int_equal(learn_summary(learn).workers[0], 4);
+	assert_int_equal(learn_summary(learn).workers[1], 7);
+	assert_int_equal(learn_summary(learn).register_calls, 2);
+	policy = learned(learn);
+	assert_true(policy_allows_register(&policy, URING_REG_IOWQ_MAX_WORKERS));
+	assert_int_equal(policy.workers_bounded, POLICY_NO_LIMIT);
+	policy.workers_bounded = policy.workers_unbounded = 4;
+	learn_add(learn, &policy);
+	assert_int_equal(policy.workers_bounded, POLICY_NO_LIMIT);
+	assert_int_equal(policy.workers_unbounded, POLICY_NO_LIMIT);
+}
+
+/* A table that was seen fits; a limit that was not there is not made. */
+static void test_files(void **state)
+{
+	CLEANUP(cleanup_learn) struct learn *learn = learn_new();
+	struct policy policy;
+
+	call(learn, URING_REG_REGISTER_FILES, 0, 16, 0);
+	call(learn, URING_REG_FILES2, 0, 64, 0);
+	assert_int_equal(learn_summary(learn).files, 64);
+	policy = learned(learn);
+	assert_int_equal(policy.registered_files, POLICY_NO_LIMIT);
+	policy.registered_files = 32;
+	learn_add(learn, &policy);
+	assert_int_equal(policy.registered_files, 64);
+}
+
+/* Limits deny what would undo them, and a message without a ring is one all the same. */
+static void test_calls_that_limits_deny(void **state)
+{
+	CLEANUP(cleanup_learn) struct learn *learn = learn_new();
+	struct policy policy;
+
+	setup(learn, PARENT, 0, 8, 3);
+	policy = learned(learn);
+	assert_int_equal(policy.sq_entries, 8);
+	assert_false(policy_allows_op(&policy, URING_OP_MSG_RING));
+	call(learn, URING_REG_RESIZE_RINGS, 1, 0, 0);
+	call(learn, URING_REG_RESIZE_RINGS, 0, 0, 0);
+	call(learn, URING_REG_SEND_MSG_RING, 0, 1, 0);
+	assert_true(learn_summary(learn).resized);
+	policy = learned(learn);
+	assert_int_equal(policy.sq_entries, POLICY_NO_LIMIT);
+	assert_int_equal(policy.cq_entries, POLICY_NO_LIMIT);
+	assert_true(policy_allows_op(&policy, URING_OP_MSG_RING));
+}
+
 /* Merging never takes away. */
 static void test_merging(void **state)
 {
@@ -201,10 +275,15 @@ static void test_short_events(void **state)
 	struct event_register call = { .h = HEAD(struct event_register, EVENT_REGISTER, PARENT),
 				       .opcode = URING_REG_BUFFERS2,
 				       .length = UINT32_MAX };
+	struct event_register workers = { .h = HEAD(struct event_register, EVENT_REGISTER, PARENT),
+					  .opcode = URING_REG_IOWQ_MAX_WORKERS,
+					  .length = UINT32_MAX,
+					  .phase = 1 };
 	struct event_process process = { .h = HEAD(struct event_process, EVENT_PROCESS_START, PARENT),
 					 .length = UINT32_MAX };
 
 	apply(learn, &call);
+	apply(learn, &workers);
 	apply(learn, &process);
 	for (int kind = 0; kind < EVENT_KIND_COUNT; kind++) {
 		struct event event = { .kind = (uint16_t)kind, .size = sizeof event, .pid = PARENT };
@@ -222,6 +301,9 @@ int main(void)
 		cmocka_unit_test(test_attempts_count),
 		cmocka_unit_test(test_rings),
 		cmocka_unit_test(test_buffers),
+		cmocka_unit_test(test_workers),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_calls_that_limits_deny),
 		cmocka_unit_test(test_merging),
 		cmocka_unit_test(test_short_events),
 	};

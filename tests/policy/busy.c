@@ -2,14 +2,16 @@
 /*
  * Does one of many things with rings and says what each came to, so that a policy learned from it can be compared and
  * tried. Results are told as they are: another answer is another line.
- * usage: busy [more [unlink]]     each adds a thing
+ * usage: busy [more [unlink [calls]]]     each adds a thing
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +87,32 @@ static void unlinking(struct io_uring *ring)
 	finish(ring, "unlink", 1);
 }
 
+static long call(int ring, unsigned opcode, void *argument, unsigned n)
+{
+	long r = syscall(__NR_io_uring_register, ring, opcode, argument, n);
+
+	return r < 0 ? -errno : r;
+}
+
+/* Register calls with numbers that liburing's header of Debian 12 has no names for: two name no ring, two undo limits.
+ */
+static void calls(struct io_uring *ring)
+{
+	enum { SEND_MSG_RING = 31, RESIZE_RINGS = 33, QUERY = 35 };
+	struct io_uring_sqe message = { .opcode = IORING_OP_MSG_RING, .fd = ring->ring_fd, .len = 5, .off = 1 };
+	struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .sq_entries = 32, .cq_entries = 128 };
+	unsigned workers[2] = { 3, 7 };
+	char query[64] = "";
+	long r = call(-1, SEND_MSG_RING, &message, 1);
+
+	printf("message: %ld\n", r);
+	if (r == 0)
+		finish(ring, "message", 1);
+	printf("query: %ld\n", call(-1, QUERY, query, 0));
+	printf("resize: %ld\n", call(ring->ring_fd, RESIZE_RINGS, &params, 1));
+	printf("workers: %d\n", io_uring_register_iowq_max_workers(ring, workers));
+}
+
 static int child(void)
 {
 	pid_t pid = fork();
@@ -119,6 +147,8 @@ int main(int argc, char **argv)
 		sockets(&ring, AF_INET);
 	if (argc > 2)
 		unlinking(&ring);
+	if (argc > 3)
+		calls(&ring);
 	printf("child: %d\n", child());
 	io_uring_queue_exit(&ring);
 	return 7;
