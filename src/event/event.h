@@ -90,6 +90,7 @@ enum event_flag {
 	EVENT_UNCERTAIN = 1u << 0,	/* order against other threads' events is not certain: accuse of nothing */
 	EVENT_IN_SIGNAL = 1u << 1,
 	EVENT_SYNTHETIC = 1u << 2,	/* made by the reader (process gone, frame gone), not by the program */
+	EVENT_SHARED = 1u << 3,		/* EVENT_ENTER: the ring came over fork(), and what its entries name is memory that processes share */
 };
 
 struct event_process {

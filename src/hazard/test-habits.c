@@ -15,7 +15,7 @@
 
 extern const struct hazard hazard_sqe_abandoned_replay, hazard_stale_user_data, hazard_user_data_collision,
 	hazard_cqe_not_seen, hazard_cq_over_advance, hazard_setup_flag_conflict, hazard_wait_without_inflight,
-	hazard_forgotten_submit, hazard_cq_overflow_unflushed;
+	hazard_forgotten_submit, hazard_cq_overflow_unflushed, hazard_fork_shared_ring;
 
 /* ---- instead of the engine ---- */
 
@@ -460,6 +460,36 @@ static void overflow_hides_what_has_ended(void **state)
 	assert_false(known_inflight(&batch[0]));
 }
 
+/* ---- forked children ---- */
+
+static void used_by(uint32_t pid, uint16_t flags)
+{
+	struct event_enter event = { .h = { .pid = pid, .tid = pid, .flags = flags } };
+	struct moment moment = { .kind = MOMENT_ENTER, .event = &event.h, .process = &process, .ring = &ring };
+
+	hazard_fork_shared_ring.look(&now, &moment);
+}
+
+static void shared_by_mistake(void **state)
+{
+	ring.creator_pid = 7;
+	used_by(7, 0);
+	used_by(7, 0);
+	assert_int_equal(now.n_reports, 0);
+	used_by(8, 0);
+	assert_int_equal(now.n_reports, 1);
+}
+
+static void shared_on_purpose(void **state)
+{
+	ring.creator_pid = 7;
+	used_by(7, 0);
+	used_by(8, EVENT_SHARED);
+	used_by(7, 0);
+	used_by(9, 0);
+	assert_int_equal(now.n_reports, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +516,8 @@ int main(void)
 		cmocka_unit_test_setup(wait_beside_a_thread_is_silent, start),
 		cmocka_unit_test_setup(stalled_beside_kept_completions, start),
 		cmocka_unit_test_setup(overflow_hides_what_has_ended, start),
+		cmocka_unit_test_setup(shared_by_mistake, start),
+		cmocka_unit_test_setup(shared_on_purpose, start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,9 +125,12 @@ const struct hazard hazard_submitter_thread_exit = {
 	.look = look_thread_exit,
 };
 
+#define SHARED_BY_DESIGN UINT64_MAX
+
 /*
  * A ring made before fork() and then used by one process alone is handed over, which is right. The ring's cell holds
- * who used it last (upper half) and where; a second user is a finding.
+ * who used it last (upper half) and where; a second user is a finding, but not once an entry has named memory that the
+ * processes share: then they know of each other.
  */
 static void look_fork(struct hazard_context *context, const struct moment *moment)
 {
@@ -139,6 +142,10 @@ static void look_fork(struct hazard_context *context, const struct moment *momen
 	if (!sure(context, moment) || !moment->ring || !moment->ring->creator_pid)
 		return;
 	cell = hazard_ring_cell(context, moment->ring);
+	if (moment->event->flags & EVENT_SHARED)
+		*cell = SHARED_BY_DESIGN;
+	if (*cell == SHARED_BY_DESIGN)
+		return;
 	last = (uint32_t)(*cell >> 32);
 	last_stack = (uint32_t)*cell;
 	*cell = (uint64_t)pid << 32 | moment->event->stack;

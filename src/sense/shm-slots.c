@@ -354,7 +354,7 @@ static void put_names(const struct shm_slots *slots, const struct shm_slot *slot
 	event->kind = slot->kind;
 	event->size = (uint16_t)slot->size;
 	event->seq = slot->seq;
-	event->flags &= EVENT_UNCERTAIN | EVENT_IN_SIGNAL;
+	event->flags &= EVENT_UNCERTAIN | EVENT_IN_SIGNAL | EVENT_SHARED;
 	if (event->kind == EVENT_FORK && event->size >= sizeof(*fork) && fork->child == slot->pid &&
 	    map_get(&shm_processes(slots->shm)->by_pid, event->pid))
 		return;

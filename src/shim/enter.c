@@ -201,6 +201,8 @@ static struct event_enter *emit_enter(struct emit *emit, struct call *call, cons
 	event->fd = (int32_t)call->args[0];
 	event->n_submit = batch->n;
 	event->call = call->state[STATE_CALL];
+	if (sharing_meant(ring))
+		event->h.flags |= EVENT_SHARED;
 	return event;
 }
 

@@ -86,6 +86,7 @@ struct ring {
 	uint8_t next_known, stall_told;
 	struct uring_sqe next; /* and what lay in the slot that is prepared next */
 	uint8_t cursor_ready, overflow_told, closed;
+	uint8_t inherited, shared; /* over fork(); and on purpose */
 	struct ring_pbuf pbufs[RING_PBUFS];
 };
 
@@ -141,6 +142,9 @@ void args_claim(struct emit *emit, struct ring *ring, const struct uring_sqe *sq
 /* The same for an entry that was left in the queue, of which everything will yet be read. Ends with
  * filter_done(ring, key). */
 void args_claim_queued(struct ring *ring, const struct uring_sqe *sqe, uint64_t key);
+
+/* sharing.c: it came over fork(), and what is in it is meant for several processes. Looks into the ring: hold it. */
+bool sharing_meant(struct ring *ring);
 
 /* glance.c */
 extern uint32_t glance_overflows; /* some ring's completions have not fitted */

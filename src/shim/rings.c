@@ -390,6 +390,7 @@ void rings_fork_child(void)
 	for (uint32_t i = 0; i < rings_high; i++) {
 		rings_table[i].readers = 0;
 		rings_table[i].n_registered = 0;
+		rings_table[i].inherited = 1;
 		if (rings_table[i].number == RESERVED)
 			rings_table[i].number = 0;
 	}
