@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -307,6 +308,20 @@ int proc_read_status(pid_t pid, struct proc_status *ret_status)
 		return (int)n;
 	proc_parse_status(text, ret_status);
 	return 0;
+}
+
+int proc_shares_namespace(pid_t pid, const char *kind)
+{
+	struct stat ours, theirs;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", kind);
+	if (stat(path, &ours) < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, kind);
+	if (stat(path, &theirs) < 0)
+		return -errno;
+	return ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
 }
 
 uint32_t proc_kernel_version(void)

@@ -50,6 +50,9 @@ int proc_read_number(const char *path, int64_t *ret_number);
 
 int proc_read_status(pid_t pid, struct proc_status *ret_status); /* 0 = this process */
 
+/* 1 when the process is in our namespace of that kind ("user", "net"), 0 when in another, or -errno. */
+int proc_shares_namespace(pid_t pid, const char *kind);
+
 /* Kernel versions as numbers that compare; 0 = could not be read. */
 #define PROC_VERSION(major, minor, patch) ((uint32_t)(major) << 24 | (uint32_t)(minor) << 16 | (uint32_t)(patch))
 uint32_t proc_parse_release(const char *release);

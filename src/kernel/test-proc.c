@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The parsers of /proc, with texts of this machine and of others. */
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -65,6 +67,34 @@ static void test_own_status(void **state)
 	assert_int_equal(proc_read_status(getpid(), &s), 0);
 	assert_int_equal(s.parent, getppid());
 	assert_int_equal(proc_read_status(0x3fffffff, &s), -ENOENT);
+}
+
+/* A child in a namespace of its own, or as we are: the pipe's end keeps it there. */
+static void test_namespaces(void **state)
+{
+	assert_int_equal(proc_shares_namespace(getpid(), "user"), 1);
+	assert_int_equal(proc_shares_namespace(0x3fffffff, "user"), -ENOENT);
+	for (int apart = 0; apart < 2; apart++) {
+		int to[2], from[2];
+		char said = 0;
+		pid_t pid;
+
+		assert_int_equal(pipe(to) | pipe(from), 0);
+		pid = fork();
+		if (pid == 0) {
+			close(to[1]);
+			said = apart && unshare(CLONE_NEWUSER) < 0;
+			_exit(write(from[1], &said, 1) != 1 || read(to[0], &said, 1) != 0);
+		}
+		assert_int_equal(read(from[0], &said, 1), 1);
+		if (!said)
+			assert_int_equal(proc_shares_namespace(pid, "user"), !apart);
+		close(to[1]);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		close(to[0]);
+		close(from[0]);
+		close(from[1]);
+	}
 }
 
 static void test_limits(void **state)
@@ -151,10 +181,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),     cmocka_unit_test(test_status_without),
-		cmocka_unit_test(test_own_status), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_cgroup),     cmocka_unit_test(test_mounts),
-		cmocka_unit_test(test_versions),   cmocka_unit_test(test_modules),
-		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_own_status),
+		cmocka_unit_test(test_limits),     cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_mounts),     cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_modules),    cmocka_unit_test(test_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
