@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "enforce/agent-profile.h"
 #include "enforce/agent.h"
+#include "enforce/limits.h"
 #include "enforce/policy.h"
 
 struct profile_words {
@@ -24,12 +25,32 @@ static const char *runtime_name(size_t i)
 	return agent_runtimes[i].name;
 }
 
+/* A seccomp profile cannot hold them. */
+static void tell_limits(const struct agent_runtime *runtime, const struct policy *policy)
+{
+	const struct limits limits = limits_of(policy, 0);
+
+	for (size_t i = 0; i < LIMITS_N; i++) {
+		enum policy_field field = limits_field(i);
+
+		if (limits.most[i] == UINT64_MAX)
+			continue;
+		fprintf(stderr, "%s: the agent sets %s when a program asks for a ring", policy_field_name(field),
+			limits_resource(field));
+		if (runtime->limit)
+			fprintf(stderr, "; from the container's beginning: %s %s=%llu", runtime->limit,
+				limits_ulimit(field), (unsigned long long)limits.most[i]);
+		fputc('\n', stderr);
+	}
+}
+
 /* The profile alone goes to stdout, where a file takes it; what to do with it is for the reader. */
-static void tell(const struct agent_runtime *runtime, const char *base)
+static void tell(const struct agent_runtime *runtime, const char *base, const struct policy *policy)
 {
 	if (*base)
 		fprintf(stderr, "made from: %s\n", base);
 	fprintf(stderr, "to use it: %s\nneeds: %s\n", runtime->use, runtime->since);
+	tell_limits(runtime, policy);
 }
 
 static int profile_run(void *options, char **words, size_t n_words)
@@ -54,7 +75,7 @@ static int profile_run(void *options, char **words, size_t n_words)
 	if (agent_profile_make(&profile, &text, base, &err) < 0)
 		return command_fail("agent profile", COMMAND_FAILED, "%s", err.text);
 	puts(text);
-	tell(profile.runtime, base);
+	tell(profile.runtime, base, &policy);
 	return COMMAND_OK;
 }
 

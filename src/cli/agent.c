@@ -89,7 +89,8 @@ static const struct command_option agent_rows[] = {
 	{ "policy", "POLICY",
 	  "For containers that no rule names: a profile's name, a policy's file, or \"refuse\" (default: default).",
 	  COMMAND_TEXT, AT(policy) },
-	{ "allow-unenforced", "FIELD", "Accept policies with this field, which the agent cannot enforce.", COMMAND_NAME,
+	{ "allow-unenforced", "FIELD",
+	  "Accept policies with this field, which the agent cannot enforce, or not in all containers.", COMMAND_NAME,
 	  AT(unenforced), field_name },
 	{ "mechanism", NULL,
 	  "enable: rings with SINGLE_ISSUER are enabled by their caller, where its filter allows that; strip: never "

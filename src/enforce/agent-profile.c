@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "enforce/agent-manifest.h"
+#include "enforce/limits.h"
 #include "enforce/policy.h"
 #include "enforce/restrictions.h"
 
@@ -246,6 +247,63 @@ static int find_base(const struct agent_profile_options *options, char *ret_base
 	return read_base(file, ret_root, err);
 }
 
+/* ---- limits ---- */
+
+/* The entry for the resource, made if it is not there. */
+static json_t *limit_entry(json_t *list, const char *resource)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach(list, i, entry)
+	{
+		const char *type = json_string_value(json_object_get(entry, "type"));
+
+		if (type && strcmp(type, resource) == 0)
+			return entry;
+	}
+	entry = json_pack("{s:s}", "type", resource);
+	json_array_append_new(list, entry);
+	return entry;
+}
+
+static void lower_number(json_t *entry, const char *key, json_int_t most)
+{
+	const json_t *old = json_object_get(entry, key);
+
+	if (!json_is_integer(old) || json_integer_value(old) > most)
+		json_object_set_new(entry, key, json_integer(most));
+}
+
+static json_t *child_of(json_t *parent, const char *key, json_t *fresh)
+{
+	json_t *old = json_object_get(parent, key);
+
+	if (old && json_typeof(old) == json_typeof(fresh)) {
+		json_decref(fresh);
+		return old;
+	}
+	json_object_set_new(parent, key, fresh);
+	return fresh;
+}
+
+/* All of the container then has them from its beginning, not only what asks for a ring and what that starts. */
+static void add_limits(json_t *root, const struct policy *policy)
+{
+	const struct limits limits = limits_of(policy, 0);
+
+	for (size_t i = 0; i < LIMITS_N; i++) {
+		json_t *entry;
+
+		if (limits.most[i] == UINT64_MAX)
+			continue;
+		entry = limit_entry(child_of(child_of(root, "process", json_object()), "rlimits", json_array()),
+				    limits_resource(limits_field(i)));
+		lower_number(entry, "hard", (json_int_t)limits.most[i]);
+		lower_number(entry, "soft", (json_int_t)limits.most[i]);
+	}
+}
+
 /* ---- forms ---- */
 
 static char *text_of(const json_t *root)
@@ -268,11 +326,7 @@ static int make_bundle(const struct agent_profile_options *options, char *ret_ba
 	}
 	if (r < 0)
 		return r;
-	linux_part = json_object_get(root, "linux");
-	if (!json_is_object(linux_part)) {
-		linux_part = json_object();
-		json_object_set_new(root, "linux", linux_part);
-	}
+	linux_part = child_of(root, "linux", json_object());
 	seccomp = json_object_get(linux_part, "seccomp");
 	if (!json_is_object(seccomp)) {
 		seccomp = json_pack("{s:s, s:[s,s,s]}", "defaultAction", "SCMP_ACT_ALLOW", "architectures",
@@ -284,6 +338,7 @@ static int make_bundle(const struct agent_profile_options *options, char *ret_ba
 		return r;
 	if (strcmp(options->runtime->name, "crun") == 0)
 		wait_killable(seccomp, options->metadata);
+	add_limits(root, options->policy);
 	*ret_root = root;
 	root = NULL;
 	return 0;
@@ -321,13 +376,15 @@ const struct agent_runtime agent_runtimes[] = {
 	  "put \"linux.seccomp\" into the bundle's config.json, or give that file with --base; the annotation "
 	  "run.oci.seccomp.receiver=SOCKET can name the agent in place of listenerPath" },
 	{ "docker", "Docker Engine 23.0 (moby/moby pull request 42604), with runc 1.1.0",
-	  "docker run --security-opt seccomp=FILE ..., or \"seccomp-profile\": \"FILE\" in /etc/docker/daemon.json" },
+	  "docker run --security-opt seccomp=FILE ..., or \"seccomp-profile\": \"FILE\" in /etc/docker/daemon.json",
+	  "docker run --ulimit" },
 	{ "podman",
 	  "Podman 4.1 (containers/common 0.48.0, pull request 945), with runc 1.1.0 or crun 0.19; tried: 4.3.1 with "
 	  "runc",
-	  "podman run --security-opt seccomp=FILE ..., or seccomp_profile in containers.conf" },
+	  "podman run --security-opt seccomp=FILE ..., or seccomp_profile in containers.conf", "podman run --ulimit" },
 	{ "containerd", "containerd 1.5.5 (by the runtime-spec that it is built with), with runc 1.1.0; tried: 1.6.20",
-	  "nerdctl run --security-opt seccomp=FILE ..., or a Localhost profile under Kubernetes" },
+	  "nerdctl run --security-opt seccomp=FILE ..., or a Localhost profile under Kubernetes",
+	  "nerdctl run --ulimit" },
 	{ "cri-o", "CRI-O 1.25 (containers/common 0.49.1), with runc 1.1.0 or crun 0.19",
 	  "/var/lib/kubelet/seccomp/circlip.json, and a pod's seccompProfile of type Localhost" },
 	{ "kubernetes",

@@ -5,7 +5,8 @@
  * A runtime's default profile is not replaced by something weaker: it is taken as it is, io_uring's three calls are
  * taken out of its rules, and new rules for them put in: io_uring_setup goes to the agent, io_uring_enter is allowed,
  * and io_uring_register is allowed for the opcodes of the policy (a ring that its program made disabled has no
- * restrictions yet, so this is the only place where they hold for it).
+ * restrictions yet, so this is the only place where they hold for it). What runc and crun read has the limits of
+ * processes that the policy asks for, too (enforce/limits.h).
  */
 #pragma once
 
@@ -18,6 +19,7 @@ struct agent_runtime {
 	const char *name;
 	const char *since; /* the first version known to pass listenerPath on, and where that was read */
 	const char *use;   /* what to do with the output */
+	const char *limit; /* what "nofile=64" follows, where such a limit of a process can be given by hand; or NULL */
 };
 
 extern const struct agent_runtime agent_runtimes[]; /* ended by a NULL name */

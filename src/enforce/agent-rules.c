@@ -49,11 +49,18 @@ CLEANUP_DEFINE(rules, struct agent_rules, agent_rules_free);
 
 /* ---- policies ---- */
 
-/* The limits of a process are its runtime's to set: by the time that the agent hears of it, it has them. */
 static bool is_kept(const struct agent_force *force, enum policy_field field)
 {
-	return field != POLICY_BUFFER_BYTES && field != POLICY_REGISTERED_FILES &&
-	       mechanism_force(force->mechanism, false, field, NULL) != MECHANISM_NOTHING;
+	return mechanism_force(force->mechanism, false, field, NULL) != MECHANISM_NOTHING;
+}
+
+/* Limits of processes are kept, but containers whose capabilities undo them get no rings: that may not be wanted. */
+static void leave_limits(const struct agent_force *force, struct policy *policy)
+{
+	if (force->accepted[POLICY_BUFFER_BYTES])
+		policy->buffer_bytes = UINT64_MAX;
+	if (force->accepted[POLICY_REGISTERED_FILES])
+		policy->registered_files = POLICY_NO_LIMIT;
 }
 
 static int find_policy(const struct agent_force *force, const char *name, struct policy *ret_policy, struct err *err)
@@ -67,6 +74,8 @@ static int find_policy(const struct agent_force *force, const char *name, struct
 				    "policy %s: the agent cannot enforce %s; --allow-unenforced %s accepts that", name,
 				    policy_field_name((enum policy_field)field),
 				    policy_field_name((enum policy_field)field));
+	if (r == 0)
+		leave_limits(force, ret_policy);
 	return r;
 }
 

@@ -30,6 +30,7 @@ struct hello {
 
 struct product {
 	int result; /* ring or -errno */
+	int unkept; /* POLICY_*, 0 = none */
 	struct uring_params params;
 };
 
@@ -113,6 +114,10 @@ static void make(const struct maker_order *order, struct product *product)
 	int r;
 
 	product->params = order->params;
+	product->unkept = limits_lower(&order->limits);
+	product->result = -EPERM;
+	if (product->unkept)
+		return;
 	product->result = kernel_setup(order->entries, &product->params);
 	if (product->result < 0)
 		return;
@@ -244,8 +249,8 @@ int maker_make(struct maker *maker, const struct maker_order *order, unsigned in
 	r = await(maker, &product, sizeof(product), patience_ms);
 	if (r < 0)
 		return r;
-	if (product.result < 0)
-		return product.result;
+	if (product.unkept > 0 || product.result < 0)
+		return product.unkept > 0 ? product.unkept : product.result;
 	*ret_params = product.params;
 	*ret_ring = product.result;
 	return 0;

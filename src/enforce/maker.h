@@ -16,6 +16,7 @@
 
 #include "abi/uring.h"
 #include "base/cleanup.h"
+#include "enforce/limits.h"
 #include "enforce/restrictions.h"
 
 struct err;
@@ -39,7 +40,8 @@ struct maker_order {
 	bool restricted;            /* `restrictions` holds */
 	bool enable;                /* now; else by the program */
 	bool limit_workers;
-	uint32_t workers[2]; /* bounded, unbounded; 0 = as it is */
+	struct limits limits; /* set before the ring is made */
+	uint32_t workers[2];  /* bounded, unbounded; 0 = as it is */
 	struct restrictions restrictions;
 };
 
@@ -55,7 +57,8 @@ const struct restrictions_kernel *maker_kernel(const struct maker *maker);
 
 /*
  * A ring, the caller's to close. -errno of io_uring_setup as it is; -EOWNERDEAD when the maker is gone or does not
- * answer within `patience_ms`, and then only maker_free() may follow.
+ * answer within `patience_ms`, and then only maker_free() may follow. The POLICY_* whose limit could not be set: no
+ * ring is made.
  */
 int maker_make(struct maker *maker, const struct maker_order *order, unsigned int patience_ms,
 	       struct uring_params *ret_params, int *ret_ring);

@@ -67,10 +67,10 @@ struct cell {
 #define BY_HELPER SETUP("the helper makes the ring with what is allowed")
 #define NOBODY_ASKED NOTHING("nobody is asked when a ring is made, and seccomp cannot see its parameters")
 #define BY_COUNT COUNT("ring descriptors are counted at each set-up; nothing tells of a ring's end")
-#define BY_MEMLOCK KERNEL("RLIMIT_MEMLOCK, set before the program begins: ENOMEM for one without CAP_IPC_LOCK; what all " \
-			  "rings of its user have registered counts together")
-#define BY_NOFILE KERNEL("RLIMIT_NOFILE, set before the program begins: EMFILE for a larger table; open descriptors are " \
-			 "limited with it")
+#define BY_MEMLOCK KERNEL("RLIMIT_MEMLOCK, set before the program begins, by the agent when it asks for a ring: ENOMEM; " \
+			  "what all rings of its user have registered counts together")
+#define BY_NOFILE KERNEL("RLIMIT_NOFILE, set before the program begins, by the agent when it asks for a ring: EMFILE for " \
+			 "a larger table; open descriptors are limited with it")
 #define BY_PRESET SETUP("IOWQ_MAX_WORKERS before the program gets the ring; a seccomp rule denies it to the program")
 #define NO_POLLER SETUP("SQPOLL is refused even where the policy allows it: its thread would be the helper's, with the helper's " \
 			"files")

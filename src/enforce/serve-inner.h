@@ -26,7 +26,7 @@ struct serve_worker_options {
 	enum mechanism mechanism;
 	struct policy policy;
 	pid_t root;
-	bool wait_killable;
+	bool wait_killable, set_limits;
 	uint32_t patience_ms;
 };
 

@@ -20,7 +20,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -32,6 +31,7 @@
 #include "enforce/cgroup.h"
 #include "enforce/decide.h"
 #include "enforce/inject.h"
+#include "enforce/limits.h"
 #include "enforce/maker.h"
 #include "enforce/restrictions.h"
 #include "enforce/serve-inner.h"
@@ -62,6 +62,7 @@ struct setup {
 	struct uring_params params; /* as the program wrote them, then as it shall see them */
 	struct decide_request request;
 	struct decide_verdict verdict;
+	struct limits limits; /* that it shall have, where it has not had them from its beginning */
 	struct serve_report report;
 	uint64_t began;
 };
@@ -198,17 +199,6 @@ static int count(const struct worker *w, struct setup *s)
 	return decide_needs_counts(policy) || scope.host ? census_take(&scope, &s->request.counts) : 0;
 }
 
-/* Its credentials count only where it lives; the kernel asks for CAP_IPC_LOCK in its own user namespace. */
-static bool shares_user_namespace(pid_t pid)
-{
-	struct stat ours, theirs;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	return stat("/proc/self/ns/user", &ours) == 0 && stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
-	       ours.st_dev == theirs.st_dev;
-}
-
 static int identify(const struct worker *w, pid_t pid, struct maker_identity *identity)
 {
 	struct proc_status status;
@@ -230,7 +220,8 @@ static int identify(const struct worker *w, pid_t pid, struct maker_identity *id
 	identity->n_groups = (uint32_t)status.n_groups;
 	for (size_t i = 0; i < status.n_groups; i++)
 		identity->groups[i] = (gid_t)status.groups[i];
-	identity->ipc_lock = status.cap_effective >> CAP_IPC_LOCK & 1 && shares_user_namespace(pid);
+	/* The kernel asks for it in the first user namespace. */
+	identity->ipc_lock = status.cap_effective >> CAP_IPC_LOCK & 1 && proc_shares_namespace(pid, "user") == 1;
 	return 0;
 }
 
@@ -278,11 +269,14 @@ static int make_ring(struct worker *w, struct setup *s, int *ret_ring, struct er
 
 	order.limit_workers = order.workers[0] || order.workers[1];
 	order.restrictions = w->restrictions;
+	order.limits = s->limits;
 	r = maker_make(w->maker, &order, w->options->patience_ms / 2, &s->params, ret_ring);
 	if (r == -EOWNERDEAD)
 		w->maker = maker_free(w->maker);
 	if (r < 0)
 		return err_set(err, r, "the kernel refused the ring: %s", strerror(-r));
+	if (r > 0)
+		return r;
 	s->report.made_flags = s->params.flags;
 	s->report.sq_entries = s->params.sq_entries;
 	s->report.cq_entries = s->params.cq_entries;
@@ -357,6 +351,41 @@ static void fail(struct worker *w, struct setup *s, int error, const char *what)
 	conclude(s, SERVE_FAILED, error, "%s", what);
 }
 
+static void deny_for_limit(struct worker *w, struct setup *s, enum policy_field field, const char *capability)
+{
+	const struct policy *policy = &w->options->policy;
+	const char *name = limits_resource(field);
+
+	s->report.field = (int)field;
+	s->report.line = policy->lines[field];
+	serve_refuse(w->options->listener, s->asked->id, serve_errno(policy));
+	if (capability)
+		snprintf(s->report.remedy, sizeof(s->report.remedy), "%s: unlimited, or a container without %s",
+			 policy_field_name(field), capability);
+	else
+		snprintf(s->report.remedy, sizeof(s->report.remedy), "%s: unlimited, or %s of the container",
+			 policy_field_name(field), name);
+	conclude(s, SERVE_DENIED, serve_errno(policy),
+		 capability ? "%s does not keep who may have %s" : "its %s cannot be lowered", name, capability);
+}
+
+/* Whether the limits that it is to have would mean something to it. */
+static int check_limits(struct worker *w, struct setup *s)
+{
+	const char *capability = NULL;
+	int r;
+
+	if (!w->options->set_limits)
+		return 0;
+	s->limits = limits_of(&w->options->policy, (pid_t)s->asked->pid);
+	r = limits_undone(&s->limits, &capability);
+	if (r < 0)
+		fail(w, s, serve_errno(&w->options->policy), "its capabilities could not be read");
+	if (r > 0)
+		deny_for_limit(w, s, (enum policy_field)r, capability);
+	return r;
+}
+
 /* 0 = it is dealt with, 1 = once more, without the caller's help. */
 static int attempt(struct worker *w, struct setup *s)
 {
@@ -374,12 +403,16 @@ static int attempt(struct worker *w, struct setup *s)
 		conclude(s, SERVE_DENIED, s->verdict.error, "%s", s->verdict.what);
 		return 0;
 	}
+	if (check_limits(w, s) != 0)
+		return 0;
 	r = get_maker(w, s, &err);
 	if (r < 0)
 		return fail(w, s, serve_errno(policy), err.text), 0;
 	r = make_ring(w, s, &ring, &err);
 	if (r < 0)
 		return fail(w, s, r == -EOWNERDEAD ? serve_errno(policy) : -r, err.text), 0;
+	if (r > 0)
+		return deny_for_limit(w, s, (enum policy_field)r, NULL), 0;
 	r = give(w, s, ring);
 	if (r == GIVE_TRACED)
 		return 1;

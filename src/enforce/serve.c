@@ -55,6 +55,7 @@ static void __attribute__((noreturn)) become_worker(const struct serve *serve, i
 						.policy = serve->policy,
 						.root = serve->options.root,
 						.wait_killable = serve->options.wait_killable,
+						.set_limits = serve->options.set_limits,
 						.patience_ms = serve->options.patience_ms };
 
 	close(serve->socket);

@@ -67,6 +67,7 @@ struct serve_options {
 	 */
 	pid_t root;
 	bool wait_killable;            /* the filter was installed with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV */
+	bool set_limits;               /* who asks gets the policy's limits first: it began without them */
 	uint32_t patience_ms;          /* how long one request may take; 0 = 1000 */
 	serve_report_function *report; /* in the guardian, from serve_dispatch() and serve_run(); may be NULL */
 	void *context;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -171,23 +172,52 @@ static void empty_file_takes_the_fallback(void **state)
 	agent_rules_free(rules);
 }
 
+static void rewrite_first(const char *more)
+{
+	FILE *file = fopen(first, "w");
+
+	assert_non_null(file);
+	fprintf(file, "ops: [NOP, SOCKET]\n%s\n", more);
+	fclose(file);
+}
+
 static void unenforceable_fields_make_a_policy_unusable(void **state)
 {
-	static const char *const lines[] = { "socketFamilies: [INET]", "registeredBufferBytes: 4096",
-					     "registeredFiles: 7" };
+	const struct agent_force strict = { .mechanism = MECHANISM_ENABLE };
+	struct agent_rules *rules = NULL;
+	struct err err = { "" };
 
-	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-		const struct agent_force strict = { .mechanism = MECHANISM_ENABLE };
+	rewrite_first("socketFamilies: [INET]");
+	assert_int_equal(agent_rules_load(NULL, first, &strict, &rules, &err), -EPERM);
+	assert_non_null(strstr(err.text, "--allow-unenforced"));
+	assert_int_equal(agent_rules_load(NULL, first, &lenient, &rules, &err), 0);
+	agent_rules_free(rules);
+}
+
+/* They are set for who asks; a field that was accepted as not enforced is left alone, so that all may ask. */
+static void limits_of_processes_are_kept_unless_accepted(void **state)
+{
+	static const struct {
+		bool accepted;
+		uint64_t bytes;
+		uint32_t files;
+	} cases[] = { { false, 4096, 7 }, { true, UINT64_MAX, POLICY_NO_LIMIT } };
+
+	rewrite_first("registeredBufferBytes: 4096\nregisteredFiles: 7");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const struct agent_force force = { .mechanism = MECHANISM_ENABLE,
+						   .accepted = { [POLICY_BUFFER_BYTES] = cases[i].accepted,
+								 [POLICY_REGISTERED_FILES] = cases[i].accepted } };
+		const struct oci_state container = { .id = "x" };
 		struct agent_rules *rules = NULL;
+		char why[AGENT_WHY_BYTES];
+		struct policy policy;
 		struct err err = { "" };
-		FILE *file = fopen(first, "w");
 
-		assert_non_null(file);
-		fprintf(file, "ops: [NOP, SOCKET]\n%s\n", lines[i]);
-		fclose(file);
-		assert_int_equal(agent_rules_load(NULL, first, &strict, &rules, &err), -EPERM);
-		assert_non_null(strstr(err.text, "--allow-unenforced"));
-		assert_int_equal(agent_rules_load(NULL, first, &lenient, &rules, &err), 0);
+		assert_int_equal(agent_rules_load(NULL, first, &force, &rules, &err), 0);
+		assert_int_equal(agent_rules_match(rules, &container, &policy, why), 0);
+		assert_true(policy.buffer_bytes == cases[i].bytes);
+		assert_int_equal(policy.registered_files, cases[i].files);
 		agent_rules_free(rules);
 	}
 }
@@ -236,6 +266,7 @@ int main(void)
 		cmocka_unit_test(metadata_is_no_path),
 		cmocka_unit_test(metadata_gives_no_other_policy_instead),
 		cmocka_unit_test(unenforceable_fields_make_a_policy_unusable),
+		cmocka_unit_test(limits_of_processes_are_kept_unless_accepted),
 	};
 
 	return cmocka_run_group_tests(tests, write_policies, remove_policies);

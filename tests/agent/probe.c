@@ -19,8 +19,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,6 +126,37 @@ static long do_files(void)
 	int fd = 0;
 
 	return call(SYS_io_uring_register, ring.fd, URING_REG_REGISTER_FILES, (long)&fd, 1);
+}
+
+/* A table larger than the descriptors that policies with a limit allow here. */
+static long do_table(void)
+{
+	int fds[64];
+
+	memset(fds, 0xff, sizeof fds);
+	return call(SYS_io_uring_register, ring.fd, URING_REG_REGISTER_FILES, (long)fds, sizeof fds / sizeof *fds);
+}
+
+static long do_buffer(void)
+{
+	static char buffer[1 << 20];
+	struct iovec whole = { buffer, sizeof buffer };
+
+	return call(SYS_io_uring_register, ring.fd, URING_REG_REGISTER_BUFFERS, (long)&whole, 1);
+}
+
+static long do_nofile(void)
+{
+	struct rlimit limit = { 0 };
+
+	return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : (long)limit.rlim_max;
+}
+
+static long do_raise(void)
+{
+	struct rlimit limit = { 100, 100 };
+
+	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
 
 static long do_resize(void)
@@ -341,6 +374,10 @@ static const struct {
 	{ "socket", do_socket },
 	{ "read", do_read },
 	{ "files", do_files },
+	{ "table", do_table },
+	{ "buffer", do_buffer },
+	{ "nofile", do_nofile },
+	{ "raise", do_raise },
 	{ "resize", do_resize },
 	{ "defer", do_defer },
 	{ "deferred", do_deferred },

@@ -136,7 +136,7 @@ def seccomp(socket, metadata, flags=None):
 
 
 class Container:
-    def __init__(self, stage, runtime, words, profile=None, annotations=None, capabilities=(), userns=False):
+    def __init__(self, stage, runtime, words, profile=None, annotations=None, capabilities=(), userns=False, limits=()):
         self.stage, self.runtime, self.id = stage, runtime, f"{runtime}-{uuid.uuid4().hex[:8]}"
         self.bundle = tempfile.mkdtemp(prefix="bundle-", dir=stage.folder)
         os.chmod(self.bundle, 0o755)
@@ -146,9 +146,9 @@ class Container:
         self.process = None
         stage.containers.append(self)
         with open(os.path.join(self.bundle, "config.json"), "w", encoding="utf-8") as f:
-            json.dump(self.config(words, profile, annotations, capabilities, userns), f)
+            json.dump(self.config(words, profile, annotations, capabilities, userns, limits), f)
 
-    def config(self, words, profile, annotations, capabilities, userns):
+    def config(self, words, profile, annotations, capabilities, userns, limits):
         caps = {kind: list(capabilities) for kind in ("bounding", "effective", "permitted")}
         spaces = ["pid", "ipc", "uts", "mount"] + ["user"] * userns
         mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
@@ -157,7 +157,7 @@ class Container:
             part["seccomp"] = profile
         return {"ociVersion": "1.0.2", "root": {"path": self.stage.rootfs, "readonly": True}, "hostname": "probe",
                 "process": {"terminal": False, "user": {"uid": 0, "gid": 0}, "args": ["/bin/probe", *words], "cwd": "/",
-                            "env": ["PATH=/bin"], "capabilities": caps, "noNewPrivileges": True},
+                            "env": ["PATH=/bin"], "capabilities": caps, "noNewPrivileges": True, "rlimits": list(limits)},
                 "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},
                            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}],
                 "annotations": annotations or {}, "linux": part}
