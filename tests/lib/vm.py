@@ -7,8 +7,7 @@ Debian's kernels in qemu under software emulation: run these files and this comm
     run.status, run.out, run.console                     # status None: it did not end in time, or the machine died
 
 The guest is busybox and the files that were named, with the shared libraries that they need; everything is root and lives in memory.
-A package is fetched with apt from the mirror that the machine has configured, but with lists and caches of our own, so that the
-machine's apt never hears of another suite. Kernels are kept in the build folder.
+Kernels are kept in the build folder.
 """
 import collections
 import glob
@@ -21,6 +20,8 @@ import subprocess
 import tempfile
 import time
 
+from packages import Apt, Unavailable, tool
+
 # By what they are called here: the suite that holds the newest of its line, and what its version must begin with.
 Line = collections.namedtuple("Line", "suite version")
 LINES = {
@@ -32,8 +33,6 @@ LINES = {
 # 10 boots of 6.12). Without that instruction the kernel's allocator takes a lock instead.
 CPU = "max,-cx16"
 META = "linux-image-cloud-amd64"  # the smallest of Debian's, with everything that matters here built in
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-FETCH_SECONDS = 300
 BUSYBOX = "/bin/busybox"
 # All that a machine needs before a test runs in it. The console is the kernel's; what the command says goes to the second port.
 INIT = """#!/bin/busybox sh
@@ -63,68 +62,11 @@ reboot -f
 """
 
 
-class Unavailable(Exception):
-    pass
-
-
 Run = collections.namedtuple("Run", "status out console seconds")
 
 
 def cache():
     return os.environ.get("CIRCLIP_KERNELS") or os.path.join(os.environ.get("CIRCLIP_BUILD") or "build", "kernels")
-
-
-def tool(name):
-    found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
-    if not found:
-        raise Unavailable(f"{name} is not installed")
-    return found
-
-
-class Apt:
-    """apt with one suite, that touches nothing of the machine's own but reads its keyring."""
-
-    def __init__(self, folder, suite):
-        self.folder = os.path.abspath(folder)
-        for name in ("lists/partial", "cache/archives/partial", "state", "etc"):
-            os.makedirs(os.path.join(self.folder, name), exist_ok=True)
-        with open(os.path.join(self.folder, "sources.list"), "w", encoding="ascii") as f:
-            f.write(f"deb [arch=amd64 signed-by={KEYRING}] {mirror()} {suite} main\n")
-        open(os.path.join(self.folder, "status"), "w", encoding="ascii").close()
-        self.options = ["-qq"]
-        for key, value in {"Dir::Etc::sourcelist": "sources.list", "Dir::Etc::sourceparts": "etc", "Dir::State": "state",
-                           "Dir::State::lists": "lists", "Dir::State::status": "status", "Dir::Cache": "cache"}.items():
-            self.options += ["-o", f"{key}={os.path.join(self.folder, value)}"]
-        if os.getuid() == 0:
-            self.options += ["-o", "APT::Sandbox::User=root"]
-
-    def __call__(self, program, *words, cwd=None):
-        try:
-            run = subprocess.run([tool(program), *self.options, *words], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                                 timeout=FETCH_SECONDS, errors="replace")
-        except subprocess.TimeoutExpired as error:
-            raise Unavailable(f"{program} {words[0]} took more than {FETCH_SECONDS} s") from error
-        if run.returncode:
-            raise Unavailable(f"{program} {' '.join(words)}: {(run.stderr.strip() or run.stdout.strip() or 'failed').splitlines()[-1]}")
-        return run.stdout
-
-    def needs(self, package, pattern):
-        """Those that `package` depends on and whose names match."""
-        return sorted(set(re.findall(rf"Depends: ({pattern})", self("apt-cache", "depends", package))))
-
-
-def mirror():
-    """Debian's mirror, as this machine has it."""
-    files = ["/etc/apt/sources.list", *glob.glob("/etc/apt/sources.list.d/*")]
-    for path in files:
-        try:
-            with open(path, encoding="utf-8", errors="replace") as f:
-                text = f.read()
-        except OSError:
-            continue
-        for match in re.finditer(r"^(?:deb\s+(?:\[[^]]*\]\s*)?|URIs:\s*)(https?://\S+/debian)/?(?:\s|$)", text, re.M):
-            return match[1]
-    raise Unavailable("no Debian mirror is set up for apt")
 
 
 class Kernel:
