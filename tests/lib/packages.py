@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 FETCH_SECONDS = 300
@@ -56,6 +57,23 @@ class Apt:
         """Those that `package` depends on and whose names match."""
         return sorted(set(re.findall(rf"Depends: ({pattern})", self("apt-cache", "depends", package))))
 
+    def closure(self, packages, pattern):
+        """These packages, and all that they come to depend on by way of names that match."""
+        needs, package = {}, None
+        for line in self("apt-cache", "depends", "--recurse", "--important", *packages).splitlines():
+            found = re.match(r"[ |]+(?:Pre)?Depends: (\S+)", line)
+            if not line.startswith((" ", "|")):
+                package = line.strip()
+            elif found and re.match(pattern, found[1]):
+                needs.setdefault(package, []).append(found[1])
+        seen, ahead = set(), list(packages)
+        while ahead:
+            name = ahead.pop()
+            if name not in seen:
+                seen.add(name)
+                ahead += needs.get(name, [])
+        return sorted(seen)
+
 
 def mirror():
     """Debian's mirror, as this machine has it."""
@@ -69,3 +87,35 @@ def mirror():
         for match in re.finditer(r"^(?:deb\s+(?:\[[^]]*\]\s*)?|URIs:\s*)(https?://\S+/debian)/?(?:\s|$)", text, re.M):
             return match[1]
     raise Unavailable("no Debian mirror is set up for apt")
+
+
+def roots():
+    return os.environ.get("CIRCLIP_ROOTS") or os.path.join(os.environ.get("CIRCLIP_BUILD") or "build", "roots")
+
+
+def root(name, suite, choose, follow):
+    """
+    The folder `name` with these packages and what they depend on unpacked in it; fetched when it is not here yet. `choose(apt)` says which
+    packages; `follow` is what names of dependencies must match to be followed: programs come with much that no test needs.
+    """
+    place = os.path.abspath(os.path.join(roots(), name))
+    if os.path.isdir(place):
+        return place
+    os.makedirs(roots(), exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"fetch-{name}-", dir=roots()) as folder:
+        apt = Apt(os.path.join(folder, "apt"), suite)
+        apt("apt-get", "update")
+        packages = apt.closure(choose(apt), follow)
+        os.mkdir(os.path.join(folder, "packages"))
+        apt("apt-get", "download", *packages, cwd=os.path.join(folder, "packages"))
+        made = os.path.join(folder, "root")
+        for part in ("lib", "lib64", "bin", "sbin"):
+            os.makedirs(os.path.join(made, "usr", part))
+            os.symlink(os.path.join("usr", part), os.path.join(made, part))
+        for part in ("proc", "sys", "dev", "tmp", "etc", "data"):
+            os.mkdir(os.path.join(made, part))
+        for package in glob.glob(os.path.join(folder, "packages", "*.deb")):
+            subprocess.run([tool("dpkg-deb"), "-x", package, made], check=True)
+        os.chmod(made, 0o755)
+        os.rename(made, place)
+    return place
