@@ -344,18 +344,12 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_teardown(name, stop)
-		TEST(a_refused_ring_is_used),
-		TEST(a_descriptor_where_nothing_is),
-		TEST(strays_that_prove_nothing),
-		TEST(a_ring_without_memory),
-		TEST(a_ring_with_less),
-		TEST(refusals_for_other_reasons),
-		TEST(buffers_without_memory),
-		TEST(buffers_with_less),
-		TEST(buffers_of_newer_calls),
-		TEST(restrictions_that_came_too_late),
-		TEST(restrictions_twice),
-		TEST(refusals_by_others),
+		TEST(a_refused_ring_is_used),    TEST(a_descriptor_where_nothing_is),
+		TEST(strays_that_prove_nothing), TEST(a_ring_without_memory),
+		TEST(a_ring_with_less),          TEST(refusals_for_other_reasons),
+		TEST(buffers_without_memory),    TEST(buffers_with_less),
+		TEST(buffers_of_newer_calls),    TEST(restrictions_that_came_too_late),
+		TEST(restrictions_twice),        TEST(refusals_by_others),
 		TEST(refusals_by_its_own_list),
 	};
 

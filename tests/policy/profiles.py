@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-Each curated profile with the programs that it was made for: alone and under `circlip run --policy`, the same outcome. That the policy is in
-force at all is shown by a program that it must stop. One function per program; `profiles.py NAME` runs one.
+Programs that nobody here wrote, alone and under `circlip run`: the same outcome, rings were made, and nothing was denied. Each runs under a
+policy that allows all and under the curated profile that was made for it, with every mechanism that there is; and under other profiles that
+must do for it, with the strongest. That a policy is in force at all is shown by a program that it must stop.
+One function per program; `profiles.py NAME` runs one.
 """
 import os
 import re
@@ -15,53 +17,83 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import circlip  # noqa: E402
 import foreign  # noqa: E402
+import restricted  # noqa: E402
 from tap import Tap  # noqa: E402
 
 BUILD = os.environ.get("CIRCLIP_BUILD", "build")
 ECHO, BUSY = (os.path.join(BUILD, "tests/policy", name) for name in ("policy-echo", "policy-busy"))
+ACCEPT = ["--allow-unenforced", "socketFamilies"]  # only Linux 7.0 looks at them
+MECHANISMS = [m for m, why in restricted.available().items() if why is None]
 
 
-def under(profile, command):
-    return [circlip.binary(), "run", "--allow-unenforced", "socketFamilies", "--policy", profile, "--", *command]
+def ways(tap, name, thorough, strongest):
+    """(profile, options of circlip run, words for people) of each run that there is to be."""
+    for profile in (*thorough, *strongest):
+        possible, text = restricted.dry(profile, *ACCEPT)
+        if not possible:
+            tap.skip(f"{name} under {profile}", "circlip run cannot enforce it here: " + text.strip()[-300:])
+        elif profile in strongest:
+            yield profile, ACCEPT, f"{name} under {profile}"
+        else:
+            for mechanism in MECHANISMS:
+                if restricted.dry(profile, *ACCEPT, "--mechanism", mechanism)[0]:
+                    yield profile, [*ACCEPT, "--mechanism", mechanism], f"{name} under {profile}, {mechanism}"
 
 
-def why_not(profile):
-    """None where the profile can be enforced here, else the reason."""
-    done = subprocess.run([circlip.binary(), "run", "--allow-unenforced", "socketFamilies", "--policy", profile, "--dry-run", "--", "true"],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
-    return done.stderr.strip()[-300:] if done.returncode else None
+def by_output(outcome):
+    return outcome.status, outcome.out
 
 
-def compare(tap, profile, name, command, same=lambda o: (o.status, o.out), env=None, before=None):
-    """`same(outcome)` must not differ between alone and under the profile."""
-    reason = why_not(profile)
-    if reason:
-        tap.skip(f"{name} under {profile}", "circlip run cannot enforce it here: " + reason)
-        return
-    seen = []
-    for words in (command, under(profile, command)):
-        if before:
-            before()
-        seen.append(foreign.bare(words, 120, env))
-    alone, restricted = seen
-    tap.result(f"{name} under {profile}", [] if same(alone) == same(restricted) else [f"alone: {str(same(alone))[-600:]}", f"under it: {str(same(restricted))[-600:]}",
-                                                                                      restricted.err[-600:]])
+def compare(tap, name, command, thorough=(), strongest=(), same=by_output, env=None, falls_back=False):
+    """`same(outcome)` must not differ. `falls_back`: it wants a polling thread, and does without rings where it gets none."""
+    alone = None
+    for profile, options, words in ways(tap, name, thorough, strongest):
+        alone = alone or same(foreign.bare(command, 120, env))
+        run = restricted.run(command, profile, options, timeout=120, env=env)
+        under = same(foreign.Outcome(run.status, run.out, run.err))
+        problems = [] if alone == under else [f"alone: {str(alone)[-600:]}", f"under it: {str(under)[-600:]}", run.err[-800:], str(run.records)[-800:]]
+        problems += [f"denied: {r['what']} ({r['remedy']})" for r in run.of("denied") if not (falls_back and r["flags"] == "SQPOLL")]
+        problems += ["it hung"] * run.hung
+        summary = run.summary or {"counted": True}
+        if summary["counted"] and not falls_back:
+            problems += ["no ring was made"] * (summary.get("made", 0) + summary.get("altered", 0) == 0)
+        tap.result(words, problems)
 
 
 def in_force(tap):
     """What a program is denied, it is denied: busy does things that each of these lacks."""
     for profile, says in (("default", "fixed 1: -13"), ("storage-only", "unix 1: -13"), ("database", "unix 1: -13"), ("node", "ring: -1"),
                           ("paranoid", "ring: -38"), ("network-server", "unlink 1: -13")):
-        reason = why_not(profile)
-        if reason:
-            tap.skip(f"{profile} is in force", reason)
-            continue
-        done = foreign.bare(under(profile, [BUSY, "more", "unlink"]), 60)
-        tap.result(f"{profile} is in force", [] if says in done.out else [f"it lacks {says!r}: {done.out}", done.err[-600:]])
+        for _, options, _ in ways(tap, "busy", (), (profile,)):
+            run = restricted.run([BUSY, "more", "unlink"], profile, options)
+            tap.result(f"{profile} is in force", [] if says in run.out else [f"it lacks {says!r}: {run.out}", run.err[-600:]])
+
+
+# --- fio: each way of asking, the profiles with which every mechanism is tried, and those with which the strongest is
+
+STORAGE = ("allow-all", "storage-only")
+FIO = (
+    ("--rw=randread", STORAGE, ("default",)),
+    ("--rw=randrw --fixedbufs=1", STORAGE, ()),
+    ("--rw=randread --registerfiles=1", STORAGE, ()),
+    ("--rw=randread --numjobs=4", STORAGE, ()),
+    ("--rw=write --verify=crc32c --do_verify=1", STORAGE, ()),
+    ("--rw=randrw --fsync=8", (), ("storage-only",)),
+    ("--rw=randread --fixedbufs=1 --registerfiles=1", (), ("storage-only",)),
+    ("--rw=write --sync_file_range=write:8", (), ("storage-only",)),
+    ("--rw=read --nonvectored=0 --iodepth_batch=8", (), ("storage-only",)),
+    ("--rw=randread --numjobs=4 --thread", (), ("storage-only",)),
+    ("--rw=randread --direct=1", (), ("storage-only",)),
+    ("--rw=randwrite --fixedbufs=1", (), ("default",)),
+    ("--rw=randread --fixedbufs=1", (), ("database",)),
+    ("--rw=write --fsync=16", (), ("database",)),
+)
 
 
 def figures(outcome):
-    return outcome.status, [(line.split(";")[4], line.split(";")[5], line.split(";")[46]) for line in outcome.out.splitlines() if line.startswith("3;")]
+    """Of fio's terse output what is no time: the job, its error, bytes read and written."""
+    jobs = [line.split(";") for line in outcome.out.splitlines() if line.startswith("3;")]
+    return outcome.status, [(j[2], j[4], j[5], j[46]) for j in jobs]
 
 
 def fio(tap):
@@ -69,12 +101,15 @@ def fio(tap):
         tap.skip("fio", "fio is not installed")
         return
     with foreign.folder() as folder:
-        for profile, kinds in (("storage-only", ("--rw=randrw --fsync=8", "--rw=randread --fixedbufs=1 --registerfiles=1", "--rw=write --sync_file_range=write:8",
-                                                 "--rw=read --nonvectored=0 --iodepth_batch=8", "--rw=randread --numjobs=4 --thread", "--rw=randread --direct=1")),
-                               ("default", ("--rw=randread", "--rw=randwrite --fixedbufs=1")), ("database", ("--rw=randread --fixedbufs=1", "--rw=write --fsync=16"))):
-            for kind in kinds:
-                compare(tap, profile, f"fio {kind}", ["fio", "--name=job", "--ioengine=io_uring", "--bs=4k", "--iodepth=32", "--size=4m", "--randseed=1",
-                                                      f"--directory={folder}", "--minimal", *kind.split()], same=figures)
+        for kind, thorough, strongest in FIO:
+            compare(tap, f"fio {kind}", ["fio", "--name=job", "--ioengine=io_uring", "--bs=4k", "--iodepth=32", "--size=4m", "--randseed=1",
+                                         f"--directory={folder}", "--minimal", *kind.split()], thorough, strongest, figures)
+
+
+# --- qemu-img and plocate
+
+def without_time(outcome):
+    return outcome.status, re.sub(r"[0-9.]+ seconds", "", outcome.out), outcome.err
 
 
 def qemu(tap):
@@ -86,93 +121,95 @@ def qemu(tap):
         with open(image, "wb") as f:
             f.write(os.urandom(8 << 20))
         bench = ["qemu-img", "bench", "-i", "io_uring", "-f", "raw", "-c", "2000", "-d", "32", "-s", "4096"]
-        for profile in ("storage-only", "paranoid", "default", "database"):
-            for options in ([], ["-w", "--flush-interval", "100"]):
-                compare(tap, profile, "qemu-img " + (" ".join(options) or "reading"), [*bench, *options, image],
-                        same=lambda o: (o.status, re.sub(r"[0-9.]+ seconds", "", o.out)))
+        for options, thorough, strongest in (("", STORAGE, ("paranoid", "default", "database")), ("-t none", STORAGE, ()),
+                                             ("-w --flush-interval 100", (), ("storage-only", "paranoid", "default", "database"))):
+            compare(tap, "qemu-img bench " + (options or "reading"), [*bench, *options.split(), image], thorough, strongest, without_time)
 
 
 def plocate(tap):
-    if not shutil.which("plocate"):
+    if not foreign.where("plocate") or not foreign.where("updatedb.plocate"):
         tap.skip("plocate", "plocate is not installed")
         return
     with foreign.folder() as folder:
         tree, copy, database = (os.path.join(folder, name) for name in ("tree", "plocate", "db"))
-        for i in range(20):
-            os.makedirs(os.path.join(tree, f"d{i}"))
-            for j in range(20):
-                open(os.path.join(tree, f"d{i}", f"file-{i * j}-{j}"), "w", encoding="ascii").close()
+        for i in range(40):
+            os.makedirs(os.path.join(tree, f"directory-{i}"))
+            for j in range(50):
+                open(os.path.join(tree, f"directory-{i}", f"file-{i * j}-{j}.txt"), "w", encoding="ascii").close()
         shutil.copyfile(foreign.where("plocate"), copy)  # without its set-gid bit
         os.chmod(copy, 0o755)
-        foreign.bare([foreign.where("updatedb.plocate") or "updatedb", "-U", tree, "-o", database, "-l", "no", "--prunepaths", "", "--prunefs", "",
+        foreign.bare([foreign.where("updatedb.plocate"), "-U", tree, "-o", database, "-l", "no", "--prunepaths", "", "--prunefs", "",
                       "--prunenames", "", "--prune-bind-mounts", "no"])
-        for options in (["file-7"], ["-e", "file-1"]):
-            compare(tap, "default", "plocate " + " ".join(options), [copy, "-d", database, *options])
+        compare(tap, "plocate -e file-1", [copy, "-d", database, "-e", "file-1"], ("allow-all", "default"))
+        compare(tap, "plocate file-7", [copy, "-d", database, "file-7"], (), ("default",))
 
+
+# --- servers and what they are written with
 
 def node(tap):
-    if not shutil.which("node") or int((re.match(r"v(\d+)", foreign.bare(["node", "--version"]).out) or [0, 0])[1]) < 20:
-        tap.skip("node", "there is no Node 20 or newer")
+    version = foreign.bare(["node", "--version"]).out.strip() if shutil.which("node") else ""
+    if int((re.match(r"v(\d+)", version) or [0, 0])[1]) < 20:
+        tap.skip("node", f"node {version} is older than 20 and does not use io_uring" if version else "node is not installed")
         return
-    work = os.path.join(HERE, "..", "programs", "node-work.js")
     with foreign.folder() as folder:
-        for profile in ("node", "default", "network-server"):
-            compare(tap, profile, "node", ["node", work, folder], env={**os.environ, "UV_USE_IO_URING": "1"})
+        compare(tap, "node", ["node", os.path.join(HERE, "..", "programs", "node-work.js"), folder], ("allow-all", "node"),
+                ("default", "network-server"), env={**os.environ, "UV_USE_IO_URING": "1"}, falls_back=True)
 
 
 def server(tap):
-    compare(tap, "network-server", "a server", [ECHO])
+    compare(tap, "a server", [ECHO], (), ("network-server",))
 
 
-def mariadb_run(folder, name, wrap):
-    """What a client sees, the server's status, and whether it used io_uring."""
+WORK = ("CREATE DATABASE work; USE work; CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(200), KEY (name)) ENGINE=InnoDB; "
+        "INSERT INTO t SELECT seq, CONCAT(REPEAT('x', 150), seq) FROM seq_1_to_20000; UPDATE t SET name = CONCAT(name, 'y') WHERE id % 5 = 0; "
+        "DELETE FROM t WHERE id % 3 = 0; FLUSH TABLES;")
+READ = "SELECT COUNT(*), SUM(id), SUM(LENGTH(name)) FROM work.t"
+
+
+def read_file(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+    except FileNotFoundError:
+        return ""
+
+
+def serve(folder, name, prefix):
+    """((what a client sees, the server's status), its log, what circlip said)"""
     place = os.path.join(folder, name)
     shutil.copytree(os.path.join(folder, "empty"), os.path.join(place, "data"))
     user = ["--user=root"] if os.getuid() == 0 else []
     log = os.path.join(place, "error.log")
-    process = subprocess.Popen(wrap([foreign.where("mariadbd"), "--no-defaults", *user, f"--datadir={place}/data", f"--socket={place}/s", f"--pid-file={place}/pid",
-                                     f"--log-error={log}", "--skip-networking", "--innodb-use-native-aio=1", "--innodb-buffer-pool-size=8M", f"--tmpdir={place}"]),
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def read_log():
-        try:
-            with open(log, encoding="utf-8", errors="replace") as f:
-                return f.read()
-        except FileNotFoundError:
-            return ""
-
+    process = subprocess.Popen([*prefix, foreign.where("mariadbd"), "--no-defaults", *user, f"--datadir={place}/data", f"--socket={place}/s", f"--pid-file={place}/pid",
+                                f"--log-error={log}", "--skip-networking", "--innodb-use-native-aio=1", "--innodb-buffer-pool-size=8M",
+                                "--innodb-flush-method=O_DIRECT", f"--tmpdir={place}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 120
-    while "ready for connections" not in read_log() and process.poll() is None and time.monotonic() < end:
+    while "ready for connections" not in read_file(log) and process.poll() is None and time.monotonic() < end:
         time.sleep(0.05)  # it tells nobody when it is ready
-    seen = [foreign.bare(["mariadb", "--no-defaults", f"--socket={place}/s", "-N", "-B", "-e", text], timeout=120) for text in
-            ("CREATE DATABASE w; USE w; CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(200)) ENGINE=InnoDB; INSERT INTO t SELECT seq, REPEAT('x', 150) FROM seq_1_to_20000; "
-             "DELETE FROM t WHERE id % 3 = 0; SELECT COUNT(*), SUM(id) FROM t", "SHUTDOWN")]
+    done = [foreign.bare(["mariadb", "--no-defaults", f"--socket={place}/s", "-N", "-B", "-e", text]) for text in (WORK, READ, "SHUTDOWN")]
     try:
-        status = process.wait(120)
+        _, err = process.communicate(timeout=120)
     except subprocess.TimeoutExpired:
         process.kill()
-        status = "hung"
-    return [(o.status, o.out, o.err) for o in seen], status, "Using io_uring" in read_log()
+        err = "it hung"
+    return ([(o.status, o.out, o.err) for o in done], process.returncode), read_file(log), err
 
 
 def mariadb(tap):
-    if not foreign.where("mariadbd") or not shutil.which("mariadb-install-db"):
-        tap.skip("mariadb", "mariadbd is not installed")
+    if not all(foreign.where(p) for p in ("mariadbd", "mariadb", "mariadb-install-db")):
+        tap.skip("mariadb", "MariaDB is not installed")
         return
     with foreign.folder() as folder:
         foreign.bare(["mariadb-install-db", "--no-defaults", *(["--user=root"] if os.getuid() == 0 else []), f"--datadir={folder}/empty",
                       "--auth-root-authentication-method=normal", "--skip-test-db"])
-        alone = mariadb_run(folder, "alone", lambda command: command)
-        if not alone[2]:
+        alone, log, _ = serve(folder, "alone", [])
+        if "Using io_uring" not in log:
             tap.skip("mariadb", "this server does not use io_uring")
             return
-        for profile in ("database", "paranoid"):
-            reason = why_not(profile)
-            if reason:
-                tap.skip(f"mariadb under {profile}", reason)
-                continue
-            got = mariadb_run(folder, profile, lambda command, p=profile: under(p, command))
-            tap.result(f"mariadb under {profile}, with io_uring", [] if got == alone else [f"alone: {alone}", f"under it: {got}"])
+        for profile, options, words in ways(tap, "mariadb", ("allow-all", "database"), ("paranoid",)):
+            under, log, err = serve(folder, re.sub(r"\W", "-", words), [circlip.binary(), "run", "--policy", profile, *options, "--"])
+            problems = [] if alone == under else [f"alone: {alone}", f"under it: {under}", log[-1500:], err[-1500:]]
+            tap.result(words, problems + ["it did not use io_uring"] * ("Using io_uring" not in log) + [err[-800:]] * ("denied" in err))
 
 
 SUBJECTS = [in_force, fio, qemu, plocate, node, server, mariadb]
@@ -181,6 +218,9 @@ SUBJECTS = [in_force, fio, qemu, plocate, node, server, mariadb]
 def main():
     tap = Tap()
     wanted = sys.argv[1:]
+    if not MECHANISMS:
+        tap.skip("programs under policies", restricted.available()["strip"])
+        tap.done()
     for subject in SUBJECTS:
         if not wanted or subject.__name__ in wanted:
             subject(tap)
