@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include <linux/audit.h>
 #include <linux/seccomp.h>
 
 #include "abi/uring.h"
@@ -23,6 +24,7 @@
 #include "enforce/policy.h"
 #include "enforce/restrictions.h"
 #include "kernel/call.h"
+#include "kernel/cbpf.h"
 
 enum { SKIPPED = 77, X32 = 0x40000000 };
 
@@ -191,6 +193,27 @@ static void other_instruction_sets_are_refused(void **state)
 	assert_true(holds(&policy, FILTER_SETUP_ALLOW, int80_is_refused));
 }
 
+/* Then the kernel knows the answer when the filter is installed, and runs no filter where requests are submitted. */
+static void entering_is_decided_by_its_number(void **state)
+{
+	const struct cbpf_call enter = { .nr = SYS_io_uring_enter, .arch = AUDIT_ARCH_X86_64 };
+	struct policy policy = policy_allow_all();
+
+	policy.register_ops = 0;
+	for (int setup = FILTER_SETUP_ALLOW; setup <= FILTER_SETUP_DENY; setup++) {
+		struct cbpf_result result;
+		struct filter filter;
+		struct err err;
+
+		assert_int_equal(filter_build(&policy, (enum filter_setup)setup, &filter, &err), 0);
+		assert_int_equal(cbpf_run((const struct cbpf_insn *)filter.program, filter.length, &enter, &result), 0);
+		assert_int_equal(result.action, SECCOMP_RET_ALLOW);
+		assert_false(result.looked_at_args);
+		assert_false(result.looked_at_ip);
+		filter_done(&filter);
+	}
+}
+
 static void table_says_what_the_filter_does(void **state)
 {
 	struct policy policy = policy_allow_all();
@@ -214,6 +237,7 @@ int main(void)
 		cmocka_unit_test(what_no_policy_can_name_is_denied),
 		cmocka_unit_test(setup_is_answered),
 		cmocka_unit_test(other_instruction_sets_are_refused),
+		cmocka_unit_test(entering_is_decided_by_its_number),
 		cmocka_unit_test(table_says_what_the_filter_does),
 	};
 
