@@ -19,7 +19,7 @@ void run_plan_print_candidates(FILE *file, const struct plan *plan)
 static void print_field(FILE *file, const struct plan *plan, enum policy_field field)
 {
 	const char *how;
-	enum mechanism_force force = mechanism_force(plan->mechanism, false, field, &how);
+	enum mechanism_force force = plan_force(plan, field, &how);
 	char text[512];
 
 	if (!policy_restricts(&plan->policy, field))

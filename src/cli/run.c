@@ -129,7 +129,6 @@ static int serve(struct run *run, struct err *err)
 					       .mechanism = run->plan.mechanism,
 					       .policy = &run->plan.policy,
 					       .root = getpid(),
-					       .wait_killable = run->plan.wait_killable,
 					       .report = run_log_report,
 					       .context = run->log };
 

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -21,6 +22,8 @@
 #include "abi/uring.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "enforce/cgroup.h"
+#include "enforce/guard.h"
 #include "enforce/plan.h"
 #include "enforce/restrictions.h"
 #include "kernel/call.h"
@@ -29,10 +32,13 @@
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1u << 5)
 #endif
 
+enum { CGROUP_PATIENCE_MS = 1000 };
+
 /* ---- in the program, before it is executed ---- */
 
 struct child {
 	const struct plan *plan;
+	const char *folder; /* of the cgroup made for it */
 	const struct restrictions_kernel *kernel;
 	pid_t parent;
 	int listener;
@@ -44,6 +50,11 @@ static int die_with(struct child *child)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return -errno;
 	return getppid() == child->parent ? 0 : -ESRCH;
+}
+
+static int join(struct child *child)
+{
+	return cgroup_enter(child->folder);
 }
 
 static bool is_ring(int folder, const char *name)
@@ -160,9 +171,16 @@ static int seccomp(struct child *child)
 typedef int child_step(struct child *child);
 
 static child_step *const child_steps[PLAN_N_KINDS] = {
-	[PLAN_DIE_WITH] = die_with,           [PLAN_CLOSE_RINGS] = close_rings,     [PLAN_DROP_TRACE] = drop_trace,
-	[PLAN_LOCK_LIMIT] = limit_lock,       [PLAN_FILES_LIMIT] = limit_files,     [PLAN_NO_NEW_PRIVS] = no_new_privs,
-	[PLAN_TASK_RESTRICT] = task_restrict, [PLAN_TASK_FAMILIES] = task_families, [PLAN_SECCOMP] = seccomp,
+	[PLAN_JOIN] = join,
+	[PLAN_DIE_WITH] = die_with,
+	[PLAN_CLOSE_RINGS] = close_rings,
+	[PLAN_DROP_TRACE] = drop_trace,
+	[PLAN_LOCK_LIMIT] = limit_lock,
+	[PLAN_FILES_LIMIT] = limit_files,
+	[PLAN_NO_NEW_PRIVS] = no_new_privs,
+	[PLAN_TASK_RESTRICT] = task_restrict,
+	[PLAN_TASK_FAMILIES] = task_families,
+	[PLAN_SECCOMP] = seccomp,
 };
 
 /* ---- between the two ---- */
@@ -304,6 +322,39 @@ static int ask_kernel(const struct plan *plan, struct restrictions_kernel *kerne
 	return r < 0 ? err_set(err, r, "the kernel does not say which operations it knows") : 0;
 }
 
+/* ---- the guard ---- */
+
+/* The rule before anybody is in it. */
+static int guard(const struct plan *plan, struct act_program *program, struct err *err)
+{
+	struct guard_rule rule;
+	char name[32];
+	int r;
+
+	if (!plan_has(plan, PLAN_GUARD))
+		return 0;
+	snprintf(name, sizeof(name), "circlip-run-%d", (int)getpid());
+	r = cgroup_make(name, program->folder, sizeof(program->folder));
+	if (r < 0)
+		return err_set(err, r, "no cgroup can be made for the program, as the BPF guard needs: %s",
+			       strerror(-r));
+	r = guard_cgroup(program->folder, &program->cgroup, err);
+	if (r < 0)
+		return r;
+	plan_guard_rule(plan, &rule);
+	program->guard = plan->guard;
+	return guard_set_rule(plan->guard, program->cgroup, &rule, err);
+}
+
+static void unguard(struct act_program *program)
+{
+	if (!*program->folder)
+		return;
+	if (cgroup_remove(program->folder, CGROUP_PATIENCE_MS) == 0 && program->guard)
+		(void)guard_remove_rule(program->guard, program->cgroup, NULL);
+	*program->folder = '\0';
+}
+
 int act_prepare(const struct plan *plan, char *const argv[], const sigset_t *mask, struct act_program *ret_program,
 		struct err *err)
 {
@@ -312,12 +363,20 @@ int act_prepare(const struct plan *plan, char *const argv[], const sigset_t *mas
 	struct child child = { .plan = plan, .kernel = &kernel, .parent = getpid(), .listener = -1 };
 	int channel[2], r = ask_kernel(plan, &kernel, err);
 
-	if (r < 0)
+	if (r == 0)
+		r = guard(plan, &program, err);
+	if (r < 0) {
+		act_done(&program);
 		return r;
+	}
+	child.folder = program.folder;
 	/* What the program leaves behind becomes ours: it stays below us, where it can be found. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0)
-		return err_set(err, -errno, "the program cannot be prepared: %m");
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0) {
+		r = err_set(err, -errno, "the program cannot be prepared: %m");
+		act_done(&program);
+		return r;
+	}
 	program.channel = channel[0];
 	program.pid = fork();
 	if (program.pid == 0) {
@@ -365,4 +424,5 @@ void act_done(struct act_program *program)
 	cleanup_fd(&program->listener);
 	cleanup_fd(&program->channel);
 	program->pidfd = program->listener = program->channel = -1;
+	unguard(program);
 }

@@ -117,7 +117,6 @@ static int add(struct worker *worker, int listener, bool wait_killable)
 		.listener = listener,
 		.mechanism = worker->given.mechanism,
 		.policy = &worker->given.policy,
-		.wait_killable = wait_killable,
 		.set_limits = true,
 		.patience_ms = worker->given.patience_ms,
 		.report = on_report,

@@ -5,16 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "kernel/proc.h"
 
-enum { TEXT_BYTES = 8192, MOUNTS_BYTES = 256 * 1024, MAX_DEPTH = 16 };
+enum { TEXT_BYTES = 8192, MOUNTS_BYTES = 256 * 1024, MAX_DEPTH = 16, MAX_NAMES = 16 };
 
 /* The unified hierarchy, and the old one where a controller of its own counts memory. */
 static const struct hierarchy {
@@ -52,7 +54,7 @@ static int folder_of(const struct hierarchy *hierarchy, const char *path, char f
 	return snprintf(folder, PATH_MAX, "%s%s", point, path + length) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-static int enter(const char *folder)
+int cgroup_enter(const char *folder)
 {
 	char path[PATH_MAX + 16];
 	CLEANUP(cleanup_fd) int fd = -1;
@@ -73,7 +75,7 @@ static int join_one(const struct hierarchy *hierarchy, const char *text, const c
 	    strcmp(path, our_path) == 0)
 		return 0;
 	r = folder_of(hierarchy, path, folder);
-	return r < 0 ? r : enter(folder);
+	return r < 0 ? r : cgroup_enter(folder);
 }
 
 int cgroup_join(const char *text)
@@ -86,6 +88,62 @@ int cgroup_join(const char *text)
 		r = join_one(&hierarchies[i], text, ours);
 	return r;
 }
+
+/* ---- one of our own ---- */
+
+/* Somebody who was killed may have left one of the name, and processes may still be in that. */
+static int make_folder(const char *above, const char *name, char *folder, size_t size)
+{
+	for (unsigned int i = 0; i < MAX_NAMES; i++) {
+		if ((size_t)snprintf(folder, size, "%s/%s-%u", above, name, i) >= size)
+			return -ENAMETOOLONG;
+		(void)rmdir(folder);
+		if (mkdir(folder, 0755) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return -errno;
+	}
+	return -EEXIST;
+}
+
+int cgroup_make(const char *name, char *ret_folder, size_t size)
+{
+	char ours[TEXT_BYTES], path[PROC_PATH_MAX], above[PATH_MAX], folder[PATH_MAX];
+	ssize_t n = proc_read("/proc/self/cgroup", ours, sizeof(ours));
+	int r = n < 0 ? (int)n : proc_parse_cgroup(ours, hierarchies[0].controller, path, sizeof(path));
+
+	if (r == 0)
+		r = folder_of(&hierarchies[0], path, above);
+	if (r < 0)
+		return r == -ENOENT ? -EXDEV : r;
+	r = make_folder(above, name, folder, size < sizeof(folder) ? size : sizeof(folder));
+	if (r == 0)
+		strcpy(ret_folder, folder);
+	return r;
+}
+
+/* What ended may need a moment to leave; the kernel tells when the last one has. */
+int cgroup_remove(const char *folder, int patience_ms)
+{
+	char path[PATH_MAX + 16], text[128];
+	CLEANUP(cleanup_fd) int fd = -1;
+	struct pollfd event = { .events = POLLPRI };
+
+	if (rmdir(folder) == 0)
+		return 0;
+	snprintf(path, sizeof(path), "%s/cgroup.events", folder);
+	event.fd = fd = open(path, O_RDONLY | O_CLOEXEC);
+	for (int r = 1; fd >= 0 && r > 0; r = poll(&event, 1, patience_ms)) {
+		ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+		text[n < 0 ? 0 : n] = '\0';
+		if (strstr(text, "populated 0"))
+			break;
+	}
+	return rmdir(folder) < 0 ? -errno : 0;
+}
+
+/* ---- the processes of one ---- */
 
 static int visit_folder(int at, const char *name, unsigned int depth, cgroup_visitor *each, void *context)
 {

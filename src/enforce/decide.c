@@ -237,10 +237,22 @@ static bool poll_or_refuse(struct question *q)
 	return deny(q, -1, "a polling thread (SQPOLL), which %s cannot give", mechanism_name(q->request->mechanism));
 }
 
+/* Without a descriptor of it nobody could restrict it; liburing heeds the flags that it gets back. */
+static bool give_descriptor(struct question *q)
+{
+	if (!(q->asked & URING_SETUP_REGISTERED_FD_ONLY))
+		return true;
+	set_flags(q, 0, URING_SETUP_REGISTERED_FD_ONLY);
+	alter(q, -1, "REGISTERED_FD_ONLY taken out: the ring has a descriptor");
+	return true;
+}
+
 static bool refuse_own_memory(struct question *q)
 {
-	if (q->request->mechanism == MECHANISM_CALLER || !(q->asked & OWN_MEMORY_FLAGS))
+	if (!(q->asked & OWN_MEMORY_FLAGS))
 		return true;
+	if (q->request->mechanism == MECHANISM_CALLER)
+		return give_descriptor(q);
 	deny(q, -1, "NO_MMAP: the ring is made in another process, which has not this memory");
 	/* What a kernel says that does not know the flag: programs then ask without it. */
 	q->verdict->error = EINVAL;
@@ -261,8 +273,7 @@ static bool drop_attach(struct question *q)
 /* COOP_TASKRUN with TASKRUN_FLAG comes nearest to DEFER_TASKRUN; liburing heeds the flags that it gets back. */
 static bool issue_or_strip(struct question *q)
 {
-	bool strip = q->request->mechanism == MECHANISM_STRIP ||
-		     (q->request->mechanism == MECHANISM_ENABLE && !q->request->can_enable);
+	bool strip = q->request->mechanism == MECHANISM_STRIP || !q->request->can_enable;
 	char names[64];
 
 	if (!(q->asked & ISSUER_FLAGS))

@@ -29,8 +29,7 @@ struct decide_request {
 	uint32_t entries;
 	const struct uring_params *params; /* as the program wrote them */
 	struct decide_counts counts;
-	bool can_enable; /* ENABLE: the caller can be made to enable the ring; else that ring is treated as under STRIP
-			  */
+	bool can_enable; /* the caller can be made to enable the ring; else SINGLE_ISSUER is treated as under STRIP */
 };
 
 enum decide_outcome { DECIDE_AS_ASKED, DECIDE_ALTERED, DECIDE_DENIED };

@@ -44,10 +44,15 @@ bool filter_denies_register(const struct policy *policy, unsigned int opcode)
 	return opcode < REGISTER_OPS ? !(allowed >> opcode & 1) : allowed != UINT64_MAX;
 }
 
+static int on_register(scmp_filter_ctx context, uint32_t action, uint64_t mask, uint64_t value)
+{
+	return seccomp_rule_add_exact(context, action, SCMP_SYS(io_uring_register), 1,
+				      SCMP_CMP64(OPCODE_ARGUMENT, SCMP_CMP_MASKED_EQ, mask, value));
+}
+
 static int deny_register(scmp_filter_ctx context, uint64_t mask, uint64_t value)
 {
-	return seccomp_rule_add_exact(context, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(io_uring_register), 1,
-				      SCMP_CMP64(OPCODE_ARGUMENT, SCMP_CMP_MASKED_EQ, mask, value));
+	return on_register(context, SCMP_ACT_ERRNO(EACCES), mask, value);
 }
 
 /* Opcodes that no policy can name yet, one rule for each bit above those that it can. */
@@ -60,12 +65,21 @@ static int deny_register_beyond(scmp_filter_ctx context)
 	return r;
 }
 
-static int add_register_rules(scmp_filter_ctx context, const struct policy *policy)
+/* What the kernel answers for a ring that is restricted already, as this one will be. */
+static int keep_restrictions(scmp_filter_ctx context)
 {
-	int r = 0;
+	int r = on_register(context, SCMP_ACT_ERRNO(EBUSY), opcode_mask, URING_REG_RESTRICTIONS);
+
+	return r == 0 ? on_register(context, SCMP_ACT_NOTIFY, opcode_mask, URING_REG_ENABLE_RINGS) : r;
+}
+
+static int add_register_rules(scmp_filter_ctx context, const struct policy *policy, enum filter_setup setup)
+{
+	bool keep = setup == FILTER_SETUP_CALLER && restrictions_needed(policy);
+	int r = keep ? keep_restrictions(context) : 0;
 
 	for (unsigned int op = 0; op < REGISTER_OPS && r == 0; op++)
-		if (filter_denies_register(policy, op))
+		if (filter_denies_register(policy, op) && !(keep && op == URING_REG_RESTRICTIONS))
 			r = deny_register(context, opcode_mask, op);
 	return r == 0 && filter_denies_register(policy, REGISTER_OPS) ? deny_register_beyond(context) : r;
 }
@@ -74,11 +88,11 @@ static int add_native(scmp_filter_ctx context, const struct policy *policy, enum
 {
 	int r = 0;
 
-	if (setup == FILTER_SETUP_NOTIFY)
+	if (setup == FILTER_SETUP_NOTIFY || setup == FILTER_SETUP_CALLER)
 		r = seccomp_rule_add_exact(context, SCMP_ACT_NOTIFY, SCMP_SYS(io_uring_setup), 0);
 	if (setup == FILTER_SETUP_DENY)
 		r = seccomp_rule_add_exact(context, answer(policy), SCMP_SYS(io_uring_setup), 0);
-	return r ? r : add_register_rules(context, policy);
+	return r ? r : add_register_rules(context, policy, setup);
 }
 
 static int add_foreign(scmp_filter_ctx to, uint32_t arch, const struct policy *policy)

@@ -25,7 +25,9 @@ struct filter {
 enum filter_setup {
 	FILTER_SETUP_ALLOW,  /* restrictions of the task hold for every ring */
 	FILTER_SETUP_NOTIFY, /* the supervisor answers */
-	FILTER_SETUP_DENY,   /* nobody is there to answer */
+	/* Also ENABLE_RINGS where rings are restricted, and the program cannot restrict its own (EBUSY). */
+	FILTER_SETUP_CALLER,
+	FILTER_SETUP_DENY, /* nobody is there to answer */
 };
 
 int filter_build(const struct policy *policy, enum filter_setup setup, struct filter *ret_filter, struct err *err);

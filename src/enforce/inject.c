@@ -2,7 +2,6 @@
 #include "enforce/inject.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -10,7 +9,8 @@ enum {
 	SYSCALL_BYTES = 2,   /* of the instruction */
 	SYSCALL_STOP = 0x80, /* PTRACE_O_TRACESYSGOOD */
 	KERNEL_SIGSET_BYTES = 8,
-	MAX_STOPS = 64, /* stops for other reasons that are passed by */
+	KERNEL_RESTARTSYS = 512, /* what an interrupted call leaves in the register for the kernel's own eyes */
+	MAX_STOPS = 64,          /* stops for other reasons that are passed by */
 };
 
 static int trace(int request, const struct injection *injection, uintptr_t address, const void *data)
@@ -18,35 +18,28 @@ static int trace(int request, const struct injection *injection, uintptr_t addre
 	return ptrace(request, injection->thread, (void *)address, (void *)data) < 0 ? -errno : 0;
 }
 
-/* The next stop, or INJECT_GONE. */
-static int next_stop(struct injection *injection, int *ret_status)
+static int wait_for(struct injection *injection, int flags)
 {
-	int status;
 	pid_t pid;
 
 	do
-		pid = waitpid(injection->thread, &status, __WALL);
+		pid = waitpid(injection->thread, &injection->status, flags | __WALL);
 	while (pid < 0 && errno == EINTR);
+	if (pid == 0)
+		return INJECT_RUNNING;
 	if (pid < 0)
 		return errno == ECHILD ? INJECT_GONE : -errno;
-	if (!WIFSTOPPED(status))
-		return INJECT_GONE;
-	injection->stopped = true;
-	*ret_status = status;
-	return 0;
+	injection->stopped = WIFSTOPPED(injection->status);
+	return injection->stopped ? 0 : INJECT_GONE;
 }
 
-static bool is_trap(int status)
+int inject_begin(struct injection *injection, pid_t thread, bool kill)
 {
-	return status >> 16 == PTRACE_EVENT_STOP;
-}
-
-int inject_begin(struct injection *injection, pid_t thread)
-{
+	uintptr_t options = PTRACE_O_TRACESYSGOOD | (kill ? PTRACE_O_EXITKILL : 0);
 	int r;
 
 	*injection = (struct injection){ .thread = thread };
-	r = trace(PTRACE_SEIZE, injection, 0, (void *)PTRACE_O_TRACESYSGOOD);
+	r = trace(PTRACE_SEIZE, injection, 0, (void *)options);
 	if (r < 0) {
 		injection->thread = 0;
 		return r;
@@ -54,97 +47,128 @@ int inject_begin(struct injection *injection, pid_t thread)
 	return trace(PTRACE_INTERRUPT, injection, 0, NULL);
 }
 
-static int hold_signals(struct injection *injection, uint64_t mask)
+static bool is_back(const struct user_regs_struct *regs, const struct inject_call *call, uint64_t instruction)
 {
-	return trace(PTRACE_SETSIGMASK, injection, KERNEL_SIGSET_BYTES, &mask);
+	int64_t result = (int64_t)regs->rax;
+
+	return regs->orig_rax == call->number && regs->rip == instruction && regs->rdi == call->args[0] &&
+	       regs->rsi == call->args[1] && (result == -EAGAIN || result == -KERNEL_RESTARTSYS);
 }
 
-int inject_await(struct injection *injection, uint64_t call, uint64_t instruction, int64_t result)
+int inject_take(struct injection *injection, const struct inject_call *call, uint64_t instruction)
 {
-	struct user_regs_struct *regs = &injection->before;
-	int status, r = next_stop(injection, &status);
+	const uint64_t all = UINT64_MAX;
+	int r = wait_for(injection, 0);
 
 	if (r)
 		return r;
-	r = is_trap(status) ? trace(PTRACE_GETREGS, injection, 0, regs) : -EPROTO;
-	if (r < 0)
-		return r;
-	return regs->orig_rax == call && regs->rip == instruction && (int64_t)regs->rax == result ? 0 : -EPROTO;
+	r = injection->status >> 16 == PTRACE_EVENT_STOP ? trace(PTRACE_GETREGS, injection, 0, &injection->before)
+							 : -EPROTO;
+	if (r == 0 && !is_back(&injection->before, call, instruction))
+		r = -EPROTO;
+	if (r == 0)
+		r = trace(PTRACE_GETSIGMASK, injection, KERNEL_SIGSET_BYTES, &injection->mask);
+	if (r == 0)
+		r = trace(PTRACE_SETSIGMASK, injection, KERNEL_SIGSET_BYTES, &all);
+	injection->held = r == 0;
+	return r;
 }
 
-/* On to the next end of a system call's beginning or end. */
-static int to_syscall(struct injection *injection)
+static int go_on(struct injection *injection)
+{
+	int r = trace(PTRACE_SYSCALL, injection, 0, NULL);
+
+	injection->stopped = r < 0;
+	return r == -ESRCH ? INJECT_GONE : r;
+}
+
+/* Up to the beginning or the end of a system call. */
+static int await_syscall(struct injection *injection)
 {
 	for (unsigned int i = 0; i < MAX_STOPS; i++) {
-		int status, r = trace(PTRACE_SYSCALL, injection, 0, NULL);
+		int r = injection->stopped ? 0 : wait_for(injection, 0);
 
-		if (r == 0) {
-			injection->stopped = false;
-			r = next_stop(injection, &status);
-		}
 		if (r)
 			return r;
-		if (WSTOPSIG(status) == (SIGTRAP | SYSCALL_STOP))
+		if (WSTOPSIG(injection->status) == (SIGTRAP | SYSCALL_STOP))
 			return 0;
+		r = go_on(injection);
+		if (r)
+			return r;
 	}
 	return -EPROTO;
 }
 
-static int run_call(struct injection *injection, uint64_t call, const uint64_t args[4], int64_t *ret_result)
+/* The program may have written over the instruction; then it makes what call it likes, and that is not ours. */
+static int read_call(struct injection *injection, uint64_t number, struct user_regs_struct *regs)
+{
+	int r = trace(PTRACE_GETREGS, injection, 0, regs);
+
+	return r < 0 ? r : regs->orig_rax == number && regs->rip == injection->before.rip ? 0 : -EPROTO;
+}
+
+int inject_start(struct injection *injection, const struct inject_call *call)
 {
 	struct user_regs_struct regs = injection->before;
 	int r;
 
 	regs.rip -= SYSCALL_BYTES;
 	regs.orig_rax = UINT64_MAX; /* nothing to restart */
-	regs.rax = call;
-	regs.rdi = args[0];
-	regs.rsi = args[1];
-	regs.rdx = args[2];
-	regs.r10 = args[3];
+	regs.rax = call->number;
+	regs.rdi = call->args[0];
+	regs.rsi = call->args[1];
+	regs.rdx = call->args[2];
+	regs.r10 = call->args[3];
 	r = trace(PTRACE_SETREGS, injection, 0, &regs);
 	if (r == 0)
-		r = to_syscall(injection);
+		r = go_on(injection);
 	if (r == 0)
-		r = to_syscall(injection);
+		r = await_syscall(injection);
+	if (r == 0)
+		r = read_call(injection, call->number, &regs);
+	return r ? r : go_on(injection);
+}
+
+int inject_look(struct injection *injection)
+{
+	int r = injection->stopped ? 0 : wait_for(injection, WNOHANG);
+
+	return r == 0 ? INJECT_STOPPED : r;
+}
+
+int inject_finish(struct injection *injection, int64_t *ret_result)
+{
+	struct user_regs_struct regs;
+	int r = await_syscall(injection);
+
 	if (r == 0)
 		r = trace(PTRACE_GETREGS, injection, 0, &regs);
+	if (r == 0 && regs.rip != injection->before.rip)
+		r = -EPROTO;
 	if (r == 0)
 		*ret_result = (int64_t)regs.rax;
 	return r;
 }
 
-int inject_call(struct injection *injection, uint64_t call, const uint64_t args[4], int64_t *ret_result)
-{
-	uint64_t mask = 0;
-	int r = trace(PTRACE_GETSIGMASK, injection, KERNEL_SIGSET_BYTES, &mask), put_back;
-
-	if (r == 0)
-		r = hold_signals(injection, UINT64_MAX);
-	if (r < 0)
-		return r;
-	r = run_call(injection, call, args, ret_result);
-	if (r == INJECT_GONE)
-		return r;
-	put_back = trace(PTRACE_SETREGS, injection, 0, &injection->before);
-	if (put_back == 0)
-		put_back = hold_signals(injection, mask);
-	return r ? r : put_back;
-}
-
-void inject_change_result(struct injection *injection, int64_t result)
+void inject_return(struct injection *injection, int64_t result)
 {
 	injection->before.rax = (uint64_t)result;
-	(void)trace(PTRACE_SETREGS, injection, 0, &injection->before);
 }
 
+/* One that was killed while it stood is ours to reap: until then its parent's wait would hang. */
 void inject_end(struct injection *injection)
 {
-	int status;
+	bool ended = !injection->thread;
 
-	if (!injection->thread)
-		return;
-	if (injection->stopped || next_stop(injection, &status) == 0)
-		(void)trace(PTRACE_DETACH, injection, 0, NULL);
+	for (unsigned int i = 0; i < MAX_STOPS && !ended; i++) {
+		if (!injection->stopped && wait_for(injection, 0) != 0)
+			break;
+		if (injection->held) {
+			(void)trace(PTRACE_SETREGS, injection, 0, &injection->before);
+			(void)trace(PTRACE_SETSIGMASK, injection, KERNEL_SIGSET_BYTES, &injection->mask);
+		}
+		ended = trace(PTRACE_DETACH, injection, 0, NULL) == 0;
+		injection->stopped = false;
+	}
 	injection->thread = 0;
 }

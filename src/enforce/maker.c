@@ -115,8 +115,8 @@ static void make(const struct maker_order *order, struct product *product)
 
 	product->params = order->params;
 	product->unkept = limits_lower(&order->limits);
-	product->result = -EPERM;
-	if (product->unkept)
+	product->result = product->unkept ? -EPERM : 0;
+	if (product->unkept || order->limits_only)
 		return;
 	product->result = kernel_setup(order->entries, &product->params);
 	if (product->result < 0)
@@ -254,4 +254,13 @@ int maker_make(struct maker *maker, const struct maker_order *order, unsigned in
 	*ret_params = product.params;
 	*ret_ring = product.result;
 	return 0;
+}
+
+int maker_limit(struct maker *maker, const struct limits *limits, unsigned int patience_ms)
+{
+	const struct maker_order order = { .limits_only = true, .limits = *limits };
+	struct uring_params params;
+	int none;
+
+	return maker_make(maker, &order, patience_ms, &params, &none);
 }

@@ -40,6 +40,7 @@ struct maker_order {
 	bool restricted;            /* `restrictions` holds */
 	bool enable;                /* now; else by the program */
 	bool limit_workers;
+	bool limits_only;     /* inner: no ring is made */
 	struct limits limits; /* set before the ring is made */
 	uint32_t workers[2];  /* bounded, unbounded; 0 = as it is */
 	struct restrictions restrictions;
@@ -62,3 +63,6 @@ const struct restrictions_kernel *maker_kernel(const struct maker *maker);
  */
 int maker_make(struct maker *maker, const struct maker_order *order, unsigned int patience_ms,
 	       struct uring_params *ret_params, int *ret_ring);
+
+/* Sets the limits alone; otherwise as maker_make(). */
+int maker_limit(struct maker *maker, const struct limits *limits, unsigned int patience_ms);

@@ -15,10 +15,14 @@
 #include "enforce/policy.h"
 
 struct err;
+struct guard;
+struct guard_rule;
 
 /* In the order in which they are done. */
 enum plan_kind {
 	PLAN_HIDE,          /* supervisor: not dumpable */
+	PLAN_GUARD,         /* supervisor: a cgroup for the program, and the guard's rule for that */
+	PLAN_JOIN,          /* program: into that cgroup */
 	PLAN_DIE_WITH,      /* program: killed with the supervisor */
 	PLAN_CLOSE_RINGS,   /* program: no ring is inherited */
 	PLAN_DROP_TRACE,    /* program: without CAP_SYS_PTRACE */
@@ -33,7 +37,7 @@ enum plan_kind {
 	PLAN_N_KINDS,
 };
 
-enum { PLAN_TEXT_BYTES = 256 };
+enum { PLAN_TEXT_BYTES = 512 };
 
 struct plan_step {
 	enum plan_kind kind;
@@ -55,6 +59,7 @@ struct plan {
 	bool wait_killable;
 	uint64_t lock_limit;  /* for RLIMIT_MEMLOCK; UINT64_MAX = as it is */
 	uint32_t files_limit; /* for RLIMIT_NOFILE; POLICY_NO_LIMIT = as it is */
+	struct guard *guard;  /* ours; NULL = it does not take part */
 	struct filter filter;
 	struct plan_step steps[PLAN_N_KINDS];
 	size_t n_steps;
@@ -72,6 +77,12 @@ struct plan_request {
  */
 int plan_make(const struct plan_request *request, struct plan *ret_plan, struct err *err);
 void plan_done(struct plan *plan);
+
+/* Who keeps the field under the plan; as mechanism_force(). */
+enum mechanism_force plan_force(const struct plan *plan, enum policy_field field, const char **ret_how);
+
+/* The guard's rule for the program's cgroup. */
+void plan_guard_rule(const struct plan *plan, struct guard_rule *ret_rule);
 
 bool plan_has(const struct plan *plan, enum plan_kind kind);
 

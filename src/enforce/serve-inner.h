@@ -12,10 +12,15 @@
 
 #define SERVE_ARCH AUDIT_ARCH_X86_64
 
+enum { SERVE_HELD = 256 }; /* notifications that may wait in the worker for one that it must answer before */
+
 /* In shared memory: what the guardian must know when the worker is no more. */
 struct serve_shared {
-	_Atomic uint64_t notification; /* that is being answered, 0 = none */
-	_Atomic int32_t asking;        /* whose */
+	_Atomic uint64_t notification;     /* that is being answered, 0 = none */
+	_Atomic uint64_t held[SERVE_HELD]; /* received and not yet begun, 0 = none */
+	_Atomic int32_t asking;            /* whose */
+	/* There may be a disabled ring that the worker never had in its hand; see serve-caller.c. */
+	_Atomic bool astray;
 	_Atomic uint64_t made, altered, denied, failed, unreported;
 };
 
@@ -26,7 +31,7 @@ struct serve_worker_options {
 	enum mechanism mechanism;
 	struct policy policy;
 	pid_t root;
-	bool wait_killable, set_limits;
+	bool set_limits;
 	uint32_t patience_ms;
 };
 

@@ -54,7 +54,6 @@ static void __attribute__((noreturn)) become_worker(const struct serve *serve, i
 						.mechanism = serve->options.mechanism,
 						.policy = serve->policy,
 						.root = serve->options.root,
-						.wait_killable = serve->options.wait_killable,
 						.set_limits = serve->options.set_limits,
 						.patience_ms = serve->options.patience_ms };
 
@@ -96,6 +95,11 @@ static void reap_worker(struct serve *serve)
 	forget_worker(serve);
 }
 
+int serve_errno(const struct policy *policy)
+{
+	return policy->answer == POLICY_ANSWER_ENOSYS ? ENOSYS : EPERM;
+}
+
 void serve_name(struct serve_report *report)
 {
 	struct proc_status status;
@@ -118,6 +122,19 @@ static void tell_killed(const struct serve *serve, pid_t thread)
 	serve->options.report(serve->options.context, &report);
 }
 
+/* Those that it had received and not come to. */
+static void refuse_held(struct serve *serve)
+{
+	for (size_t i = 0; i < SERVE_HELD; i++) {
+		uint64_t id = atomic_exchange(&serve->shared->held[i], 0);
+
+		if (!id)
+			continue;
+		serve_refuse(serve->options.listener, id, serve_errno(&serve->policy));
+		atomic_fetch_add(&serve->shared->failed, 1);
+	}
+}
+
 /* What it was at work on is refused; others that wait will be asked for by the next worker. */
 static int replace_worker(struct serve *serve, struct err *err)
 {
@@ -126,7 +143,9 @@ static int replace_worker(struct serve *serve, struct err *err)
 
 	reap_worker(serve);
 	notification = atomic_exchange(&serve->shared->notification, 0);
+	refuse_held(serve);
 	if (notification) {
+		atomic_store(&serve->shared->astray, true);
 		serve_refuse(serve->options.listener, notification, serve_errno(&serve->policy));
 		atomic_fetch_add(&serve->shared->failed, 1);
 		tell_killed(serve, atomic_load(&serve->shared->asking));
@@ -192,8 +211,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
 	CLEANUP(cleanup_serve) struct serve *serve = NULL;
 	int r;
 
-	/* A helper that kept SQPOLL would lend its own files and rights to the program. */
-	if (options->mechanism != MECHANISM_ENABLE && options->mechanism != MECHANISM_STRIP)
+	if (options->mechanism == MECHANISM_TASK)
 		return err_set(err, -EOPNOTSUPP, "io_uring_setup cannot be answered under %s",
 			       mechanism_name(options->mechanism));
 	serve = calloc(1, sizeof(*serve));

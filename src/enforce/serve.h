@@ -58,15 +58,18 @@ struct serve_status {
 typedef void serve_report_function(void *context, const struct serve_report *report);
 
 struct serve_options {
-	int listener;                /* stays the caller's, who must not read it */
-	enum mechanism mechanism;    /* ENABLE or STRIP */
+	int listener; /* stays the caller's, who must not read it */
+	/*
+	 * Not TASK. CALLER: the guard must hold the programs to disabled rings (GUARD_DISABLED), and the filter must be
+	 * one with FILTER_SETUP_CALLER.
+	 */
+	enum mechanism mechanism;
 	const struct policy *policy; /* copied */
 	/*
 	 * Whose rings count as one container: the descendants of this process, itself not; 0 = all processes of the
 	 * cgroup that the asking one is in, and of those below it.
 	 */
 	pid_t root;
-	bool wait_killable;            /* the filter was installed with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV */
 	bool set_limits;               /* who asks gets the policy's limits first: it began without them */
 	uint32_t patience_ms;          /* how long one request may take; 0 = 1000 */
 	serve_report_function *report; /* in the guardian, from serve_dispatch() and serve_run(); may be NULL */
