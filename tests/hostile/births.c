@@ -110,6 +110,79 @@ static void closed_early(uint32_t rounds)
 	against(shut, rounds);
 }
 
+/* --- a ring that got away is put where the next one is to be enabled */
+
+static _Atomic int moved = -1, kept = -1;
+
+/* Whoever looks for the ring by its number finds the decoy; later, whoever enables one by its number the one kept. */
+static void lead_astray(int fd)
+{
+	if (!ring_is(fd))
+		return;
+	if (kept >= 0) {
+		dup3(kept, fd, O_CLOEXEC);
+		return;
+	}
+	if (moved < 0 && dup3(fd, fd + MOVED, O_CLOEXEC) >= 0) {
+		moved = fd + MOVED;
+		dup3(decoy, fd, O_CLOEXEC);
+	}
+}
+
+/* One that was moved in time cost the set-up its ring: nobody could restrict it. */
+static void keep_moved(bool in_time)
+{
+	judge_use(moved, F_SINGLE_ISSUER);
+	if (in_time)
+		kept = moved;
+	else
+		close(moved);
+	moved = -1;
+}
+
+static void one_astray(uint32_t round)
+{
+	struct params params = { .flags = F_SINGLE_ISSUER | (round % 4 || kept >= 0 ? 0 : F_R_DISABLED) };
+	long fd = attack_setup(8, &params);
+
+	if (fd >= 0 && params.flags & F_R_DISABLED)
+		sys_register((unsigned int)fd, REG_ENABLE_RINGS, NULL, 0);
+	judging = true;
+	for (int at = next_fd; at < next_fd + REACH; at++)
+		if (at != moved && at != kept)
+			close(at);
+	if (kept >= 0 && round % 8 == 0)
+		judge_use(kept, F_SINGLE_ISSUER);
+	if (moved >= 0)
+		keep_moved(fd < 0);
+	if (kept >= 0 && round % 100 == 0) {
+		close(kept);
+		kept = -1;
+	}
+	judging = false;
+}
+
+static void astray(uint32_t rounds)
+{
+	struct params params = { .flags = F_R_DISABLED };
+	pthread_t threads[RIVALS];
+	void (*act)(int fd) = lead_astray;
+
+	decoy = (int)attack_setup(4, &params);
+	if (decoy >= 0)
+		decoy = fcntl(decoy, F_DUPFD_CLOEXEC, 600);
+	stop = judging = false;
+	next_fd = lowest_free();
+	for (int i = 0; i < RIVALS; i++)
+		pthread_create(&threads[i], NULL, rival, &act);
+	for (uint32_t i = 0; attack_goes_on(i, rounds); i++)
+		one_astray(i);
+	stop = true;
+	for (int i = 0; i < RIVALS; i++)
+		pthread_join(threads[i], NULL);
+	judge_all(0);
+}
+
 /* --- a thread whose descriptors are not its process's */
 
 static void *in_own_table(void *arg)
@@ -164,10 +237,10 @@ static void leaderless(void *arg)
 
 static void no_leader(uint32_t rounds)
 {
-	static uint32_t kept;
+	static uint32_t how_often;
 
-	kept = rounds;
-	if (!in_child(leaderless, &kept, NULL))
+	how_often = rounds;
+	if (!in_child(leaderless, &how_often, NULL))
 		attack_hung("a process without its first thread");
 }
 
@@ -176,6 +249,8 @@ const struct attack attacks_births[] = {
 	  enabled_early },
 	{ "swapped", "other threads move the ring and put another in its place", "late-restrict", 2000, ATTACK_ORDINARY,
 	  swapped },
+	{ "astray", "a ring that nobody could restrict is put in the place of one that is to be enabled", "bare", 2000,
+	  ATTACK_ORDINARY, astray },
 	{ "closed-early", "other threads close the ring's number as soon as it exists", "bare", 2000, ATTACK_ORDINARY,
 	  closed_early },
 	{ "own-table", "a thread with its own descriptors, decoys in the process's", "bare", 500, ATTACK_ORDINARY,

@@ -190,11 +190,22 @@ void judge_mapped(struct ring *ring)
 /* Two threads that fill the same ring would lose entries and wait for them. */
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
+void judge_use(int fd, uint32_t flags)
+{
+	struct ring ring;
+
+	pthread_mutex_lock(&one_at_a_time);
+	if (ring_adopt(fd, flags, &ring)) {
+		judge_mapped(&ring);
+		ring_unmap(&ring);
+	}
+	pthread_mutex_unlock(&one_at_a_time);
+}
+
 void judge_ring(int fd, uint32_t flags)
 {
 	const uint32_t odd = F_SQE128 | F_CQE32 | F_NO_MMAP | F_REGISTERED_FD_ONLY;
 	struct ring_info info;
-	struct ring ring;
 
 	if (flags & odd && !result->open[OPEN_SETUP_FLAGS])
 		attack_breach("a ring has flags 0x%x, which the policy does not allow", flags & odd);
@@ -208,12 +219,7 @@ void judge_ring(int fd, uint32_t flags)
 			attack_breach("a ring has a polling thread");
 	}
 	sys_register((unsigned int)fd, REG_ENABLE_RINGS, NULL, 0);
-	pthread_mutex_lock(&one_at_a_time);
-	if (ring_adopt(fd, flags, &ring)) {
-		judge_mapped(&ring);
-		ring_unmap(&ring);
-	}
-	pthread_mutex_unlock(&one_at_a_time);
+	judge_use(fd, flags);
 }
 
 void judge_all(uint32_t flags)

@@ -15,7 +15,6 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
-import circlip  # noqa: E402
 import foreign  # noqa: E402
 import restricted  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -36,7 +35,7 @@ def ways(tap, name, thorough, strongest):
             yield profile, ACCEPT, f"{name} under {profile}"
         else:
             for mechanism in MECHANISMS:
-                if restricted.dry(profile, *ACCEPT, "--mechanism", mechanism)[0]:
+                if restricted.dry(profile, *ACCEPT, "--mechanism", mechanism, by=restricted.binary(mechanism))[0]:
                     yield profile, [*ACCEPT, "--mechanism", mechanism], f"{name} under {profile}, {mechanism}"
 
 
@@ -207,7 +206,8 @@ def mariadb(tap):
             tap.skip("mariadb", "this server does not use io_uring")
             return
         for profile, options, words in ways(tap, "mariadb", ("allow-all", "database"), ("paranoid",)):
-            under, log, err = serve(folder, re.sub(r"\W", "-", words), [circlip.binary(), "run", "--policy", profile, *options, "--"])
+            under, log, err = serve(folder, re.sub(r"\W", "-", words), [restricted.binary(restricted.mechanism_of(options)), "run", "--policy", profile, *options,
+                                                                                 "--"])
             problems = [] if alone == under else [f"alone: {alone}", f"under it: {under}", log[-1500:], err[-1500:]]
             tap.result(words, problems + ["it did not use io_uring"] * ("Using io_uring" not in log) + [err[-800:]] * ("denied" in err))
 

@@ -56,7 +56,7 @@ def outcome(command):
 
 def try_one(program, mechanism):
     """What differs may do so by chance, either way."""
-    under_command = [circlip.binary(), "run", "--policy", "allow-all", "--mechanism", mechanism, "--", program]
+    under_command = [restricted.binary(mechanism), "run", "--policy", "allow-all", "--mechanism", mechanism, "--", program]
     for _ in range(ATTEMPTS):
         alone, (under, text) = outcome([program])[0], outcome(under_command)
         if alone == under:

@@ -61,9 +61,15 @@ for mechanism in task caller enable strip; do
 		skip "$mechanism" "$(tail -n 1 /tmp/said)"
 		continue
 	fi
-	RUN="circlip run --policy $POLICY --mechanism $mechanism $ACCEPT --log /dev/null -- hostile $OPEN --percent $PERCENT"
-	attack "$mechanism, as root" $RUN
+	RUN="circlip run --policy $POLICY --mechanism $mechanism $ACCEPT --log /dev/null --"
+	ATTACK="hostile $OPEN --percent $PERCENT"
+	attack "$mechanism, as root" $RUN $ATTACK
 	[ -n "$SHORT" ] && continue
-	attack "$mechanism, without root" hostile --nobody $RUN
+	# The guard is root's to load: with it the attacker alone is not root.
+	if [ $mechanism = caller ] || { [ $mechanism = task ] && [ -z "$OPEN" ]; }; then
+		attack "$mechanism, without root" $RUN hostile --nobody $ATTACK
+	else
+		attack "$mechanism, without root" hostile --nobody $RUN $ATTACK
+	fi
 done
 plan

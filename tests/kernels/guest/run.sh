@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # `circlip run` under every mechanism that the kernel has.
-# files: src/cli/circlip tests/run/rings
+# files: src/cli/circlip tests/run/rings tests/kernels/ring
 # seconds: 300
 FEW='ops: [NOP, READ]
 registerOps: [REGISTER_BUFFERS, REGISTER_FILES]
@@ -30,7 +30,8 @@ uname -r
 circlip run --dry-run --policy /tmp/few.yaml
 for mechanism in task caller enable strip; do
 	LEFT=
-	[ $mechanism = task ] && LEFT='--allow-unenforced setupFlags --allow-unenforced sqpoll'
+	# What the task's own restrictions do not keep, the guard does where it loads.
+	[ $mechanism = task ] && ! circlip run --dry-run --policy /tmp/few.yaml --mechanism task >/tmp/said 2>&1 && LEFT='--allow-unenforced setupFlags --allow-unenforced sqpoll'
 	if ! circlip run --dry-run --policy /tmp/few.yaml --mechanism $mechanism $LEFT >/tmp/said 2>&1; then
 		skip "$mechanism" "$(tail -n 1 /tmp/said)"
 		continue
@@ -46,4 +47,33 @@ for mechanism in task caller enable strip; do
 	result $? "$mechanism: threads"
 	grep -q '^failed 0$' /tmp/said || cat /tmp/said
 done
+echo 'the guard beside them'
+if circlip host status 2>/dev/null | grep -q 'would work here'; then
+	cat /tmp/few.yaml - >/tmp/poller.yaml <<'END'
+sqpoll: { allowed: true, perContainer: 1, perCpu: false, maxIdleMs: 50 }
+setupFlags: [CQSIZE]
+cqEntries: 64
+END
+	for mechanism in task caller; do
+		circlip run --dry-run --policy /tmp/poller.yaml --mechanism $mechanism >/tmp/said 2>&1 || {
+			skip "$mechanism: with the guard" "$(tail -n 1 /tmp/said)"
+			continue
+		}
+		RUN="circlip run --policy /tmp/poller.yaml --mechanism $mechanism --log /tmp/log --"
+		passes "$mechanism: one poller" $RUN ring sqpoll,idle=20
+		fails "$mechanism: no second one" $RUN ring sqpoll,idle=20 sqpoll,idle=20
+		says "$mechanism: nor a flag that is not allowed" EPERM $RUN ring iopoll
+		ls -d /sys/fs/cgroup/circlip-* 2>/dev/null
+		[ -z "$(ls -d /sys/fs/cgroup/circlip-* 2>/dev/null)" ]
+		result $? "$mechanism: no cgroup is left"
+		[ "$(circlip host status | grep -c 'would work here')" = 1 ]
+		result $? "$mechanism: no guard is left"
+	done
+	fails 'task: a spinning poller is refused' circlip run --policy /tmp/poller.yaml --mechanism task -- ring sqpoll,idle=60000
+	circlip run --dry-run --policy default | grep '^mechanism'
+	circlip run --dry-run --policy default | grep '^mechanism: \(task\|caller\) ' >/tmp/said
+	result $? 'a curated profile gets the strongest mechanism by itself'
+else
+	skip 'the guard' 'it does not load here'
+fi
 plan
