@@ -162,7 +162,7 @@ class Container:
                            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}],
                 "annotations": annotations or {}, "linux": part}
 
-    def _enter(self):
+    def enter(self):
         for path in self.cgroups:
             with open(os.path.join(path, "cgroup.procs"), "w", encoding="ascii") as f:
                 f.write("0")
@@ -175,7 +175,7 @@ class Container:
     def start(self):
         with open(self.out, "wb") as out:
             self.process = subprocess.Popen(self.command("run", "--bundle", self.bundle, self.id), stdin=subprocess.DEVNULL, stdout=out,
-                                            stderr=subprocess.STDOUT, preexec_fn=self._enter)
+                                            stderr=subprocess.STDOUT, preexec_fn=self.enter)
         return self
 
     def text(self):
@@ -202,7 +202,7 @@ class Container:
 
     def exec(self, *words, timeout=60):
         done = subprocess.run(self.command("exec", self.id, "/bin/probe", *words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, preexec_fn=self._enter)
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, preexec_fn=self.enter)
         return results(done.stdout) or {"output": done.stdout}
 
     def signal(self, name):
