@@ -7,7 +7,6 @@
  *        loops read DEPTH COUNT FILE     cached 4 KiB reads, in batches of DEPTH
  *        loops alloc COUNT FILE          malloc and free of many sizes, with requests in flight and a read now and then
  *        loops threads COUNT FILE        four threads with a ring each, cached 4 KiB reads in batches of 32
- *        loops setup FLAGS COUNT         the median of that many set-ups, each ring closed before the next
  *        loops inflight COUNT            COUNT requests in flight; says so, and ends when its stdin does
  */
 #include <errno.h>
@@ -19,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -238,33 +236,6 @@ static double loop_threads(uint64_t count, const char *path)
 	return (double)(now_ns() - start) / (double)count;
 }
 
-static int by_size(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double loop_setup(unsigned flags, size_t count)
-{
-	uint64_t *took = allocate(count * sizeof(*took)), median;
-
-	for (size_t i = 0; i < count; i++) {
-		struct io_uring_params params = { .flags = flags };
-		uint64_t start = now_ns();
-		int fd = (int)syscall(__NR_io_uring_setup, 8, &params);
-
-		took[i] = now_ns() - start;
-		if (fd < 0)
-			die("io_uring", errno);
-		close(fd);
-	}
-	qsort(took, count, sizeof(*took), by_size);
-	median = took[count / 2];
-	free(took);
-	return (double)median;
-}
-
 static void loop_inflight(unsigned count)
 {
 	struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .cq_entries = 65536 };
@@ -305,13 +276,11 @@ int main(int argc, char **argv)
 		ns = loop_alloc(strtoull(argv[2], NULL, 0), argv[3]);
 	} else if (!strcmp(what, "threads") && argc == 4) {
 		ns = loop_threads(strtoull(argv[2], NULL, 0), argv[3]);
-	} else if (!strcmp(what, "setup") && argc == 4) {
-		ns = loop_setup((unsigned)strtoul(argv[2], NULL, 0), strtoul(argv[3], NULL, 0));
 	} else if (!strcmp(what, "inflight") && argc == 3) {
 		loop_inflight((unsigned)atoi(argv[2]));
 		return 0;
 	} else {
-		fprintf(stderr, "usage: loops nop|read|alloc|threads|setup|inflight ...; see bench/loops.c\n");
+		fprintf(stderr, "usage: loops nop|read|alloc|threads|inflight ...; see bench/loops.c\n");
 		return 2;
 	}
 	printf("%.2f\n", ns);
