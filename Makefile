@@ -44,9 +44,10 @@ demo: deps-demo
 	@demo/run $(BUILD)
 
 bench: deps-bench build
-	@ninja -C $(BUILD) -j $(JOBS) bench-programs >/dev/null
+	@ninja -C $(BUILD) -j $(JOBS) bench-programs tests/agent/probe >/dev/null
 	@bench/run $(BUILD)
 	@bench/restricted $(BUILD)
+	@bench/containers $(BUILD)
 
 install: build
 	meson install -C $(BUILD)
