@@ -26,8 +26,16 @@ static const struct agent_words agent_defaults = {
 	.patience_ns = DEFAULT_PATIENCE_MS * UINT64_C(1000000),
 };
 
-COMMAND_NAMES(mechanism_choice, "enable", "strip");
-static const enum mechanism mechanisms[] = { MECHANISM_ENABLE, MECHANISM_STRIP };
+COMMAND_NAMES(mechanism_choice, "auto", "caller", "enable", "strip");
+static const struct {
+	enum agent_callers callers;
+	enum mechanism others;
+} mechanisms[] = {
+	{ AGENT_CALLERS_WHERE_POSSIBLE, MECHANISM_ENABLE },
+	{ AGENT_CALLERS_ALWAYS, MECHANISM_ENABLE },
+	{ AGENT_CALLERS_NEVER, MECHANISM_ENABLE },
+	{ AGENT_CALLERS_NEVER, MECHANISM_STRIP },
+};
 
 static const char *field_name(size_t i)
 {
@@ -64,7 +72,8 @@ static int agent_run_command(void *options, char **words, size_t n_words)
 		.fallback = given->policy,
 		.metrics = given->metrics,
 		.log = given->log,
-		.force.mechanism = mechanisms[given->mechanism],
+		.force.mechanism = mechanisms[given->mechanism].others,
+		.callers = mechanisms[given->mechanism].callers,
 		.patience_ms = (uint32_t)(given->patience_ns / 1000000),
 		.silence_ms = SILENCE_MS,
 	};
@@ -93,8 +102,10 @@ static const struct command_option agent_rows[] = {
 	  "Accept policies with this field, which the agent cannot enforce, or not in all containers.", COMMAND_NAME,
 	  AT(unenforced), field_name },
 	{ "mechanism", NULL,
-	  "enable: rings with SINGLE_ISSUER are enabled by their caller, where its filter allows that; strip: never "
-	  "touch the caller.",
+	  "caller: programs make their rings themselves, held by the BPF guard (profiles of circlip agent profile are "
+	  "made for it; others are refused); enable: a helper makes them, and those with SINGLE_ISSUER are enabled by "
+	  "their caller; strip: never touch the caller. auto, the default: caller for containers where that can be, "
+	  "enable for the others.",
 	  COMMAND_CHOICE, AT(mechanism), mechanism_choice },
 	{ "patience", "SECONDS", "How long one set-up may take before it is refused (default: 1).", COMMAND_SECONDS,
 	  AT(patience_ns) },

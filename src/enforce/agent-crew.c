@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "enforce/agent-inner.h"
 #include "enforce/agent-pass.h"
+#include "enforce/agent-profile.h"
 #include "enforce/agent-rules.h"
 
 static struct agent_page *page_of(const struct agent *agent, const struct agent_container *container)
@@ -117,8 +118,7 @@ work(const struct agent *agent, const struct agent_container *container, pid_t p
 	struct agent_worker worker = {
 		.page = page_of(agent, container),
 		.policy = container->policy,
-		.wait_killable = container->wait_killable,
-		.mechanism = agent->options.force.mechanism,
+		.mechanism = container->mechanism,
 		.patience_ms = agent->options.patience_ms,
 	};
 	struct agent_word word = { .kind = AGENT_WORD_PROBLEM };
@@ -204,12 +204,24 @@ static void refuse(struct agent *agent, const struct oci_state *state, const cha
 		  state->metadata, "annotation", state->policy, "why", why);
 }
 
-static void begin(struct agent *agent, const struct oci_state *state, uid_t uid, bool wait_killable, int listener)
+/* Its own, as far as its profile and the guard allow. */
+static enum mechanism choose_mechanism(struct agent *agent, struct agent_container *container, bool by_caller)
+{
+	struct err err;
+
+	if (!by_caller || !agent->guard)
+		return agent->options.force.mechanism;
+	if (agent_guard_take(agent, container, &err) == 0)
+		return MECHANISM_CALLER;
+	agent_log(&agent->log, AGENT_WARNING, "container-not-guarded", "s:s, s:s", "id", container->state.id, "why",
+		  err.text);
+	return agent->options.force.mechanism;
+}
+
+static void begin(struct agent *agent, const struct oci_state *state, uid_t uid, bool by_caller, int listener)
 {
 	struct agent_container *container = find_free(agent);
-	struct agent_container fresh = {
-		.channel.fd = -1, .wait_killable = wait_killable, .uid = uid, .state = *state
-	};
+	struct agent_container fresh = { .channel.fd = -1, .uid = uid, .state = *state };
 
 	if (agent_rules_match(agent->rules, state, &fresh.policy, fresh.why) != 0) {
 		refuse(agent, state, fresh.why);
@@ -220,42 +232,49 @@ static void begin(struct agent *agent, const struct oci_state *state, uid_t uid,
 		return;
 	}
 	*container = fresh;
+	container->mechanism = choose_mechanism(agent, container, by_caller);
+	if (agent->options.callers == AGENT_CALLERS_ALWAYS && container->mechanism != MECHANISM_CALLER) {
+		refuse(agent, state, by_caller ? "the guard cannot hold it" : "its profile is not made for caller");
+		return;
+	}
 	if (start(agent, container, listener) < 0) {
 		container->worker = 0;
+		agent_guard_let_go(agent, container);
 		refuse(agent, state, "no worker could be started");
 		return;
 	}
 	agent->begun++;
-	agent_log(&agent->log, AGENT_INFO, "container-begun", "s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i", "id", state->id,
-		  "status", oci_status_name(state->status), "metadata", state->metadata, "annotation", state->policy,
-		  "policy", container->policy.name, "why", container->why, "pid", (int)state->pid, "worker",
-		  (int)container->worker);
+	agent_log(&agent->log, AGENT_INFO, "container-begun", "s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i", "id",
+		  state->id, "status", oci_status_name(state->status), "metadata", state->metadata, "annotation",
+		  state->policy, "policy", container->policy.name, "why", container->why, "mechanism",
+		  mechanism_name(container->mechanism), "pid", (int)state->pid, "worker", (int)container->worker);
 }
 
 /* A program that was exec'd into a container draws on that container's budget, so the same worker answers it. */
-static void join(struct agent *agent, struct agent_container *container, bool wait_killable, int listener)
+static void join(struct agent *agent, struct agent_container *container, bool by_caller, int listener)
 {
-	const struct agent_order order = { .kind = AGENT_ORDER_LISTEN, .wait_killable = wait_killable };
+	const struct agent_order order = { .kind = AGENT_ORDER_LISTEN,
+					   .mechanism =
+						   by_caller ? container->mechanism : agent->options.force.mechanism };
 
 	if (container->killed || agent_pass(container->channel.fd, &order, sizeof order, listener) < 0) {
 		refuse(agent, &container->state, "the container's worker takes no further program");
 		return;
 	}
 	container->execs++;
-	agent_log(&agent->log, AGENT_INFO, "exec-begun", "s:s, s:i", "id", container->state.id, "worker",
-		  (int)container->worker);
+	agent_log(&agent->log, AGENT_INFO, "exec-begun", "s:s, s:i, s:s", "id", container->state.id, "worker",
+		  (int)container->worker, "mechanism", mechanism_name(order.mechanism));
 }
 
 /*
- * listenerMetadata may end with ";wait-killable": it stands in the same profile as the flag by which the filter was
- * installed, and there is no other way to know of that. True, and taken off.
+ * listenerMetadata may end with ";caller": it stands in the same profile as the rules that `caller` rests on (enforce/
+ * filter.h), and there is no other way to know of them. True, and taken off.
  */
 static bool take_flag(char *metadata)
 {
-	static const char flag[] = ";wait-killable";
-	size_t length = strlen(metadata), cut = sizeof flag - 1;
+	size_t length = strlen(metadata), cut = strlen(AGENT_PROFILE_CALLER);
 
-	if (length < cut || strcmp(metadata + length - cut, flag) != 0)
+	if (length < cut || strcmp(metadata + length - cut, AGENT_PROFILE_CALLER) != 0)
 		return false;
 	metadata[length - cut] = '\0';
 	return true;
@@ -265,16 +284,16 @@ void agent_crew_take(struct agent *agent, const struct oci_state *given, uid_t u
 {
 	CLEANUP(cleanup_fd) int listener = fd;
 	struct oci_state state = *given;
-	bool wait_killable = take_flag(state.metadata);
+	bool by_caller = take_flag(state.metadata);
 	struct agent_container *same = find_same(agent, &state, uid);
 
 	if (same && state.status == OCI_RUNNING) {
-		join(agent, same, wait_killable, listener);
+		join(agent, same, by_caller, listener);
 		return;
 	}
 	if (same)
 		same->superseded = true;
-	begin(agent, &state, uid, wait_killable, listener);
+	begin(agent, &state, uid, by_caller, listener);
 }
 
 /* ---- ending ---- */
@@ -327,6 +346,7 @@ void agent_crew_ended(struct agent *agent, pid_t pid, int status)
 		log_end(agent, container, status, &numbers);
 		kill(-pid, SIGKILL); /* whatever it has left behind */
 		agent_unwatch(agent, &container->channel);
+		agent_guard_let_go(agent, container);
 		container->worker = 0;
 		return;
 	}
@@ -336,6 +356,7 @@ static void match_again(struct agent *agent, struct agent_container *container)
 {
 	struct agent_order order = { .kind = AGENT_ORDER_POLICY, .policy = container->policy };
 	bool refused = agent_rules_match(agent->rules, &container->state, &order.policy, container->why) != 0;
+	struct err err;
 
 	if (refused) {
 		kill_worker(agent, container, "the rules refuse it now");
@@ -344,7 +365,9 @@ static void match_again(struct agent *agent, struct agent_container *container)
 	if (memcmp(&order.policy, &container->policy, sizeof order.policy) == 0)
 		return;
 	container->policy = order.policy;
-	if (agent_pass(container->channel.fd, &order, sizeof order, -1) < 0)
+	if (agent_guard_change(agent, container, &err) < 0)
+		kill_worker(agent, container, err.text);
+	else if (agent_pass(container->channel.fd, &order, sizeof order, -1) < 0)
 		kill_worker(agent, container, "it does not take its new policy");
 	else
 		agent_log(&agent->log, AGENT_INFO, "policy-changed", "s:s, s:s, s:s", "id", container->state.id,
@@ -369,6 +392,7 @@ void agent_crew_stop(struct agent *agent)
 		while (waitpid(container->worker, NULL, 0) < 0 && errno == EINTR)
 			;
 		agent_unwatch(agent, &container->channel);
+		agent_guard_let_go(agent, container);
 		container->worker = 0;
 	}
 }

@@ -19,6 +19,7 @@ enum { AGENT_CALLERS = 32 };
 
 struct agent;
 struct agent_rules;
+struct guard;
 
 /* What epoll knows of: `ready` is called with the agent and itself. */
 struct agent_source {
@@ -41,7 +42,9 @@ struct agent_caller {
 struct agent_container {
 	struct agent_source channel; /* to the worker; fd -1 = unused */
 	pid_t worker;
-	bool wait_killable, killed, superseded; /* superseded: a container of the same id was begun anew */
+	enum mechanism mechanism; /* of its own listener; those of programs exec'd into it may be weaker */
+	uint64_t cgroup;          /* that the guard has a rule for on its account; 0 = none */
+	bool killed, superseded;  /* superseded: a container of the same id was begun anew */
 	uint32_t listeners, execs;
 	uint64_t since;
 	uid_t uid; /* who connected */
@@ -56,7 +59,8 @@ struct agent {
 	int epoll;
 	struct agent_source door, control, signals, timer, metrics;
 	bool door_is_passed, door_is_paused, stopping;
-	pid_t http; /* the metrics' process, 0 = none */
+	pid_t http;          /* the metrics' process, 0 = none */
+	struct guard *guard; /* NULL = rings are not made by their callers */
 	struct agent_rules *rules;
 	time_t rules_read;
 	struct agent_caller callers[AGENT_CALLERS];
@@ -70,6 +74,7 @@ struct agent {
 /* agent.c */
 int agent_watch(struct agent *agent, struct agent_source *source, uint32_t events); /* EPOLLIN, EPOLLOUT; 0 or -errno */
 void agent_unwatch(struct agent *agent, struct agent_source *source);
+const char *agent_mechanism(const struct agent *agent); /* the strongest that it has */
 
 /* agent-door.c: the sockets, and who comes to them. */
 int agent_door_open(struct agent *agent, struct err *err);
@@ -83,6 +88,18 @@ void agent_crew_tick(struct agent *agent); /* ends workers that fell silent */
 void agent_crew_reload(struct agent *agent);
 void agent_crew_stop(struct agent *agent);
 size_t agent_crew_count(const struct agent *agent);
+
+/*
+ * agent-guard.c: the BPF guard, with which callers make their own rings.
+ *
+ * agent_guard_open() is 0 also when there is none and none is demanded. agent_guard_take() gives a container's cgroup
+ * its rule, agent_guard_change() another one; where that cannot be, `container->cgroup` is 0, and -errno says why.
+ */
+int agent_guard_open(struct agent *agent, struct err *err);
+int agent_guard_take(struct agent *agent, struct agent_container *container, struct err *err);
+int agent_guard_change(struct agent *agent, struct agent_container *container, struct err *err);
+void agent_guard_let_go(struct agent *agent, struct agent_container *container);
+void agent_guard_close(struct agent *agent);
 
 /* agent-status.c */
 char *agent_status_json(const struct agent *agent);    /* the caller frees it; NULL = out of memory */

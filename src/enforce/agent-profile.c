@@ -41,12 +41,12 @@ static json_t *rule(const char *name, const char *action)
 	return json_pack("{s:[s], s:s}", "names", name, "action", action);
 }
 
-static json_t *register_rule(const char *action, int64_t mask, int64_t value)
+static json_t *register_rule(const char *action, int error, int64_t mask, int64_t value)
 {
 	json_t *made = rule("io_uring_register", action);
 
-	if (strcmp(action, "SCMP_ACT_ERRNO") == 0)
-		json_object_set_new(made, "errnoRet", json_integer(EACCES)); /* as a restricted ring answers */
+	if (error)
+		json_object_set_new(made, "errnoRet", json_integer(error));
 	json_object_set_new(made, "args",
 			    json_pack("[{s:i, s:I, s:I, s:s}]", "index", OPCODE_ARGUMENT, "value", (json_int_t)mask,
 				      "valueTwo", (json_int_t)value, "op", "SCMP_CMP_MASKED_EQ"));
@@ -59,12 +59,27 @@ static uint64_t allowed_register(const struct policy *policy)
 	return (restrictions_register_ops(policy) & ~never) | UINT64_C(1) << URING_REG_ENABLE_RINGS;
 }
 
+/* Restricting and enabling are the agent's where rings are restricted, so that callers may make them. */
+static uint64_t agents_register(const struct policy *policy)
+{
+	return restrictions_needed(policy)
+		       ? UINT64_C(1) << URING_REG_ENABLE_RINGS | UINT64_C(1) << URING_REG_RESTRICTIONS
+		       : 0;
+}
+
+/* The second answers as the kernel does for a ring that is restricted already. */
+static void keep_restrictions(json_t *rules)
+{
+	json_array_append_new(rules, register_rule("SCMP_ACT_NOTIFY", 0, OPCODE_MASK, URING_REG_ENABLE_RINGS));
+	json_array_append_new(rules, register_rule("SCMP_ACT_ERRNO", EBUSY, OPCODE_MASK, URING_REG_RESTRICTIONS));
+}
+
 /* libseccomp lets a rule without arguments win over one with, so what is allowed is said opcode by opcode. */
 static void allow_register(json_t *rules, const struct policy *policy)
 {
 	for (unsigned int op = 0; op < REGISTER_OPS; op++)
-		if (allowed_register(policy) >> op & 1)
-			json_array_append_new(rules, register_rule("SCMP_ACT_ALLOW", OPCODE_MASK, op));
+		if (allowed_register(policy) & ~agents_register(policy) & UINT64_C(1) << op)
+			json_array_append_new(rules, register_rule("SCMP_ACT_ALLOW", 0, OPCODE_MASK, op));
 }
 
 /* Where everything is allowed that no rule denies. Opcodes beyond those that a policy can name: one rule for each bit.
@@ -72,10 +87,11 @@ static void allow_register(json_t *rules, const struct policy *policy)
 static void deny_register(json_t *rules, const struct policy *policy)
 {
 	for (unsigned int op = 0; op < REGISTER_OPS; op++)
-		if (!(allowed_register(policy) >> op & 1))
-			json_array_append_new(rules, register_rule("SCMP_ACT_ERRNO", OPCODE_MASK, op));
+		if (!((allowed_register(policy) | agents_register(policy)) >> op & 1))
+			json_array_append_new(rules, register_rule("SCMP_ACT_ERRNO", EACCES, OPCODE_MASK, op));
 	for (unsigned int bit = REGISTER_BITS; bit < 31; bit++)
-		json_array_append_new(rules, register_rule("SCMP_ACT_ERRNO", INT64_C(1) << bit, INT64_C(1) << bit));
+		json_array_append_new(rules,
+				      register_rule("SCMP_ACT_ERRNO", EACCES, INT64_C(1) << bit, INT64_C(1) << bit));
 }
 
 static bool is_ring_call(const char *name)
@@ -119,13 +135,17 @@ static int add_rings(json_t *seccomp, const struct agent_profile_options *option
 	if (!allows)
 		json_array_append_new(rules, rule("io_uring_enter", "SCMP_ACT_ALLOW"));
 	(allows ? deny_register : allow_register)(rules, options->policy);
+	if (agents_register(options->policy))
+		keep_restrictions(rules);
 	json_object_set_new(seccomp, "listenerPath", json_string(options->socket));
-	json_object_set_new(seccomp, "listenerMetadata", json_string(options->metadata));
+	json_object_set_new(
+		seccomp, "listenerMetadata",
+		json_sprintf("%s%s", options->metadata, agents_register(options->policy) ? AGENT_PROFILE_CALLER : ""));
 	return 0;
 }
 
-/* Without it a caller cannot be made to enable its ring, and SINGLE_ISSUER is taken out (enforce/inject.h). */
-static void wait_killable(json_t *seccomp, const char *metadata)
+/* Then a signal does not interrupt a set-up that is being answered, only to begin it anew. */
+static void wait_killable(json_t *seccomp)
 {
 	json_t *flags = json_object_get(seccomp, "flags");
 
@@ -134,7 +154,6 @@ static void wait_killable(json_t *seccomp, const char *metadata)
 		json_object_set_new(seccomp, "flags", flags);
 	}
 	json_array_append_new(flags, json_string("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"));
-	json_object_set_new(seccomp, "listenerMetadata", json_sprintf("%s;wait-killable", metadata));
 }
 
 /* ---- from docker's form to the runtime spec's ---- */
@@ -337,7 +356,7 @@ static int make_bundle(const struct agent_profile_options *options, char *ret_ba
 	if (r < 0)
 		return r;
 	if (strcmp(options->runtime->name, "crun") == 0)
-		wait_killable(seccomp, options->metadata);
+		wait_killable(seccomp);
 	add_limits(root, options->policy);
 	*ret_root = root;
 	root = NULL;

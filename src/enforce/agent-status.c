@@ -66,12 +66,12 @@ static json_t *container_json(const struct agent *agent, size_t i)
 	struct agent_numbers numbers = { 0 };
 
 	agent_board_add(&numbers, page_of(agent, i));
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:b, s:b, s:f, s:o, s:o}", "id",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:b, s:f, s:o, s:o}", "id",
 			 container->state.id, "bundle", container->state.bundle, "metadata", container->state.metadata,
 			 "annotation", container->state.policy, "policy", container->policy.name, "policy_file",
 			 container->policy.file, "why", container->why, "worker", (int)container->worker, "listeners",
-			 (int)container->listeners, "execs", (int)container->execs, "wait_killable",
-			 container->wait_killable, "killed", container->killed, "seconds",
+			 (int)container->listeners, "execs", (int)container->execs, "mechanism",
+			 mechanism_name(container->mechanism), "killed", container->killed, "seconds",
 			 seconds_since(container->since), "sqpoll_budget", sqpoll_json(&container->policy), "setups",
 			 numbers_json(&numbers));
 }
@@ -102,10 +102,10 @@ char *agent_status_json(const struct agent *agent)
 			json_array_append_new(list, container_json(agent, i));
 	root = json_pack("{s:i, s:s, s:i, s:f, s:s, s:s?, s:i, s:I, s:o, s:o, s:o, s:o}", "format", 1, "version",
 			 CIRCLIP_VERSION, "pid", (int)getpid(), "seconds", seconds_since(agent->started_at),
-			 "mechanism", mechanism_name(agent->options.force.mechanism), "rules_file",
-			 agent->options.rules, "rules", (int)agent_rules_count(agent->rules), "rules_read",
-			 (json_int_t)agent->rules_read, "limits", limits_json(agent), "counts", counts_json(agent),
-			 "setups", numbers_json(&sum), "containers", list);
+			 "mechanism", agent_mechanism(agent), "rules_file", agent->options.rules, "rules",
+			 (int)agent_rules_count(agent->rules), "rules_read", (json_int_t)agent->rules_read, "limits",
+			 limits_json(agent), "counts", counts_json(agent), "setups", numbers_json(&sum), "containers",
+			 list);
 	text = root ? json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
 	json_decref(root);
 	return text;

@@ -111,11 +111,11 @@ static bool has_room(struct worker *worker, int listener)
 	return false;
 }
 
-static int add(struct worker *worker, int listener, bool wait_killable)
+static int add(struct worker *worker, int listener, enum mechanism mechanism)
 {
 	const struct serve_options options = {
 		.listener = listener,
-		.mechanism = worker->given.mechanism,
+		.mechanism = mechanism,
 		.policy = &worker->given.policy,
 		.set_limits = true,
 		.patience_ms = worker->given.patience_ms,
@@ -176,7 +176,7 @@ static int obey(struct worker *worker)
 		return 0;
 	if (n != (ssize_t)sizeof order || (order.kind == AGENT_ORDER_LISTEN) != (fd >= 0))
 		return -EPIPE;
-	return fd >= 0 ? add(worker, fd, order.wait_killable) : set_policy(worker, &order.policy);
+	return fd >= 0 ? add(worker, fd, order.mechanism) : set_policy(worker, &order.policy);
 }
 
 static int dispatch(struct worker *worker, size_t i)
@@ -231,7 +231,7 @@ int agent_worker_run(const struct agent_worker *given)
 
 	worker.given = *given;
 	beat(&worker);
-	r = add(&worker, given->listener, given->wait_killable);
+	r = add(&worker, given->listener, given->mechanism);
 	while (r == 0 && worker.n)
 		r = turn(&worker);
 	return r == 0 ? 0 : 1;

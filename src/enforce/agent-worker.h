@@ -23,7 +23,7 @@ enum agent_order_kind { AGENT_ORDER_LISTEN, AGENT_ORDER_POLICY };
 
 struct agent_order {
 	enum agent_order_kind kind; /* LISTEN: a listener comes with it */
-	bool wait_killable;         /* LISTEN */
+	enum mechanism mechanism;   /* LISTEN */
 	struct policy policy;       /* POLICY */
 };
 
@@ -38,10 +38,9 @@ struct agent_word {
 
 struct agent_worker {
 	int channel, listener;
-	bool wait_killable; /* the listener's filter was installed with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV */
 	struct agent_page *page;
 	struct policy policy;
-	enum mechanism mechanism;
+	enum mechanism mechanism; /* for `listener` */
 	uint32_t patience_ms;
 };
 

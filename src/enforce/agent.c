@@ -182,6 +182,8 @@ static int begin(struct agent *agent, struct err *err)
 	int r = agent_log_open(agent->options.log, &agent->log, err);
 
 	if (r == 0)
+		r = agent_guard_open(agent, err);
+	if (r == 0)
 		r = read_rules(agent, err);
 	if (r == 0)
 		r = allocate(agent, err);
@@ -196,6 +198,7 @@ static void end(struct agent *agent)
 {
 	agent_http_stop(agent);
 	agent_crew_stop(agent);
+	agent_guard_close(agent);
 	agent_door_close(agent);
 	agent_unwatch(agent, &agent->timer);
 	agent_unwatch(agent, &agent->signals);
@@ -220,6 +223,11 @@ static void loop(struct agent *agent)
 		}
 }
 
+const char *agent_mechanism(const struct agent *agent)
+{
+	return mechanism_name(agent->guard ? MECHANISM_CALLER : agent->options.force.mechanism);
+}
+
 int agent_run(const struct agent_options *options, struct err *err)
 {
 	static struct agent agent;
@@ -234,7 +242,7 @@ int agent_run(const struct agent_options *options, struct err *err)
 	r = begin(&agent, err);
 	if (r == 0) {
 		agent_log(&agent.log, AGENT_INFO, "agent-begun", "s:i, s:s, s:s, s:s, s:i", "pid", (int)getpid(),
-			  "version", CIRCLIP_VERSION, "mechanism", mechanism_name(options->force.mechanism), "listen",
+			  "version", CIRCLIP_VERSION, "mechanism", agent_mechanism(&agent), "listen",
 			  agent.door_is_passed ? "passed by systemd" : options->listen, "rules",
 			  (int)agent_rules_count(agent.rules));
 		notify("READY=1");

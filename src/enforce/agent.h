@@ -29,14 +29,18 @@ enum { AGENT_CONTAINERS = 256 };
 #define AGENT_DEFAULT_LISTEN "/run/circlip/agent.sock"
 #define AGENT_DEFAULT_CONTROL "/run/circlip/control.sock"
 
+/* Whether callers make their own rings where a container's profile is made for that; it takes the BPF guard. */
+enum agent_callers { AGENT_CALLERS_NEVER, AGENT_CALLERS_WHERE_POSSIBLE, AGENT_CALLERS_ALWAYS };
+
 struct agent_options {
-	const char *listen;   /* the runtimes' socket; unused where systemd passes one */
-	const char *control;  /* for status; "" = none */
-	const char *rules;    /* file; NULL = none */
-	const char *fallback; /* policy for containers that no rule names; "refuse" */
-	const char *metrics;  /* HOST:PORT or :PORT; NULL = none */
-	const char *log;      /* file; NULL = stderr */
-	struct agent_force force;
+	const char *listen;       /* the runtimes' socket; unused where systemd passes one */
+	const char *control;      /* for status; "" = none */
+	const char *rules;        /* file; NULL = none */
+	const char *fallback;     /* policy for containers that no rule names; "refuse" */
+	const char *metrics;      /* HOST:PORT or :PORT; NULL = none */
+	const char *log;          /* file; NULL = stderr */
+	struct agent_force force; /* for others: ENABLE or STRIP */
+	enum agent_callers callers;
 	uint32_t patience_ms; /* how long one set-up may take */
 	uint32_t silence_ms;  /* how long a worker may not show that it lives */
 };

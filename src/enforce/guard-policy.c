@@ -33,6 +33,14 @@ void guard_policy_rule(const struct policy *policy, bool whole_host, struct guar
 	*ret_rule = rule;
 }
 
+void guard_policy_supervised(const struct policy *policy, struct guard_rule *ret_rule)
+{
+	guard_policy_rule(policy, false, ret_rule);
+	ret_rule->demands |= GUARD_DISABLED;
+	ret_rule->setup_flags |=
+		URING_SETUP_R_DISABLED | URING_SETUP_CQSIZE | URING_SETUP_COOP_TASKRUN | URING_SETUP_TASKRUN_FLAG;
+}
+
 bool guard_policy_keeps(const struct policy *policy, bool whole_host, enum policy_field field)
 {
 	if (field == POLICY_SQPOLL)

@@ -237,15 +237,12 @@ enum mechanism_force plan_force(const struct plan *plan, enum policy_field field
 			       field, ret_how);
 }
 
-/* A supervisor adds to what the program asked for: R_DISABLED, a size, and what stands in for DEFER_TASKRUN. */
 void plan_guard_rule(const struct plan *plan, struct guard_rule *ret_rule)
 {
-	guard_policy_rule(&plan->policy, false, ret_rule);
-	if (plan->mechanism != MECHANISM_CALLER)
-		return;
-	ret_rule->demands |= GUARD_DISABLED;
-	ret_rule->setup_flags |=
-		URING_SETUP_R_DISABLED | URING_SETUP_CQSIZE | URING_SETUP_COOP_TASKRUN | URING_SETUP_TASKRUN_FLAG;
+	if (plan->mechanism == MECHANISM_CALLER)
+		guard_policy_supervised(&plan->policy, ret_rule);
+	else
+		guard_policy_rule(&plan->policy, false, ret_rule);
 }
 
 int plan_make(const struct plan_request *request, struct plan *ret_plan, struct err *err)

@@ -29,8 +29,8 @@ def until(condition, timeout=20):
 class Agent:
     """`circlip agent` in a folder of its own. `log` are the lines so far."""
 
-    def __init__(self, folder, rules=None, options=(), before=()):
-        self.folder, self.options, self.before = folder, list(options), list(before)
+    def __init__(self, folder, rules=None, options=(), before=(), program=None):
+        self.folder, self.options, self.before, self.program = folder, list(options), list(before), program or circlip.binary()
         self.socket, self.control = os.path.join(folder, "agent.sock"), os.path.join(folder, "control.sock")
         self.log_path, self.rules_path = os.path.join(folder, "agent.log"), os.path.join(folder, "rules.yaml")
         if rules is not None:
@@ -42,7 +42,7 @@ class Agent:
             f.write(text)
 
     def start(self):
-        arguments = [*self.before, circlip.binary(), "agent", "--listen", self.socket, "--control", self.control, "--log", self.log_path]
+        arguments = [*self.before, self.program, "agent", "--listen", self.socket, "--control", self.control, "--log", self.log_path]
         if os.path.exists(self.rules_path):
             arguments += ["--rules", self.rules_path]
         begun = len(self.events("agent-begun"))
