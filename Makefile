@@ -43,6 +43,7 @@ demo: deps-demo
 	@$(MAKE) --no-print-directory build >$(BUILD)-demo.log 2>&1 || { cat $(BUILD)-demo.log; exit 1; }
 	@demo/run $(BUILD)
 
+# Eight to fifteen minutes: watching 5, restricting 2 to 4, containers 2 to 6, by how busy the machine is.
 bench: deps-bench build
 	@ninja -C $(BUILD) -j $(JOBS) bench-programs tests/agent/probe >/dev/null
 	@bench/run $(BUILD)
