@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -32,7 +33,8 @@ struct worker {
 	size_t n;
 	struct told told[TOLD];
 	size_t n_told;
-	uint64_t unreported; /* of listeners that are gone */
+	uint64_t unreported;  /* of listeners that are gone */
+	_Atomic bool *astray; /* for all listeners: their programs may trace each other */
 };
 
 static void tell(struct worker *worker, struct agent_word *word)
@@ -118,6 +120,7 @@ static int add(struct worker *worker, int listener, enum mechanism mechanism)
 		.mechanism = mechanism,
 		.policy = &worker->given.policy,
 		.set_limits = true,
+		.astray = worker->astray,
 		.patience_ms = worker->given.patience_ms,
 		.report = on_report,
 		.context = worker,
@@ -230,6 +233,9 @@ int agent_worker_run(const struct agent_worker *given)
 	int r;
 
 	worker.given = *given;
+	worker.astray = mmap(NULL, sizeof(*worker.astray), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (worker.astray == MAP_FAILED)
+		return 1;
 	beat(&worker);
 	r = add(&worker, given->listener, given->mechanism);
 	while (r == 0 && worker.n)

@@ -74,13 +74,13 @@ static int restrict_ring(const struct serve_worker *w, int ring)
 
 static bool is_astray(const struct serve_worker *w)
 {
-	return atomic_load(&w->options->shared->astray);
+	return atomic_load(w->options->astray);
 }
 
 static void set_astray(const struct serve_worker *w)
 {
 	if (w->restricted)
-		atomic_store(&w->options->shared->astray, true);
+		atomic_store(w->options->astray, true);
 }
 
 /* ---- calls of the caller ---- */

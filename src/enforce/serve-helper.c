@@ -129,9 +129,10 @@ static int give_here(const struct serve_worker *w, void *context, uint64_t id)
 	return give(w, id, *ring);
 }
 
-static int no_question(const struct serve_worker *w, void *context, uint64_t id)
+/* Profiles that are made for `caller` ask about ENABLE_RINGS. Whichever ring has the number now is restricted. */
+static int let_enable(const struct serve_worker *w, void *context, uint64_t id)
 {
-	return serve_answer(w->options->listener, id, 0, EPERM);
+	return serve_continue(w->options->listener, id);
 }
 
 /* It asks for its ring once more, gets it, and enables it before it knows. */
@@ -148,7 +149,7 @@ static int give_and_enable(struct serve_worker *w, struct serve_setup *s, int ri
 	r = serve_call(w, &injection, &call, give_here, &ring, &fd);
 	if (r == 0 && fd >= 0) {
 		call = (struct inject_call){ SYS_io_uring_register, { (uint64_t)fd, URING_REG_ENABLE_RINGS } };
-		r = serve_call(w, &injection, &call, no_question, NULL, &result);
+		r = serve_call(w, &injection, &call, let_enable, NULL, &result);
 	}
 	if (r == 0)
 		r = fd < 0 ? (int)fd : (int)result;

@@ -19,8 +19,7 @@ struct serve_shared {
 	_Atomic uint64_t notification;     /* that is being answered, 0 = none */
 	_Atomic uint64_t held[SERVE_HELD]; /* received and not yet begun, 0 = none */
 	_Atomic int32_t asking;            /* whose */
-	/* There may be a disabled ring that the worker never had in its hand; see serve-caller.c. */
-	_Atomic bool astray;
+	_Atomic bool astray;               /* where nobody shares it */
 	_Atomic uint64_t made, altered, denied, failed, unreported;
 };
 
@@ -31,6 +30,7 @@ struct serve_worker_options {
 	enum mechanism mechanism;
 	struct policy policy;
 	pid_t root;
+	_Atomic bool *astray; /* there may be a disabled ring that nobody had in his hand; see serve-caller.c */
 	bool set_limits;
 	uint32_t patience_ms;
 };

@@ -199,7 +199,7 @@ static void look_and_attempt(struct serve_worker *w, struct serve_setup *s)
 	s->report.flags = s->original.flags;
 	s->request.params = &s->original;
 	s->request.mechanism = w->options->mechanism;
-	s->request.can_enable = !atomic_load(&w->options->shared->astray);
+	s->request.can_enable = !atomic_load(w->options->astray);
 	if (attempt(w, s) == SERVE_OUT_OF_REACH) {
 		s->request.mechanism = MECHANISM_STRIP;
 		(void)attempt(w, s);

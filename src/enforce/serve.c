@@ -54,6 +54,7 @@ static void __attribute__((noreturn)) become_worker(const struct serve *serve, i
 						.mechanism = serve->options.mechanism,
 						.policy = serve->policy,
 						.root = serve->options.root,
+						.astray = serve->options.astray,
 						.set_limits = serve->options.set_limits,
 						.patience_ms = serve->options.patience_ms };
 
@@ -145,7 +146,7 @@ static int replace_worker(struct serve *serve, struct err *err)
 	notification = atomic_exchange(&serve->shared->notification, 0);
 	refuse_held(serve);
 	if (notification) {
-		atomic_store(&serve->shared->astray, true);
+		atomic_store(serve->options.astray, true);
 		serve_refuse(serve->options.listener, notification, serve_errno(&serve->policy));
 		atomic_fetch_add(&serve->shared->failed, 1);
 		tell_killed(serve, atomic_load(&serve->shared->asking));
@@ -229,6 +230,8 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve, str
 	if (serve->options.patience_ms == 0)
 		serve->options.patience_ms = DEFAULT_PATIENCE_MS;
 	serve->shared = mmap(NULL, sizeof(*serve->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!serve->options.astray && serve->shared != MAP_FAILED)
+		serve->options.astray = &serve->shared->astray;
 	serve->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (serve->shared == MAP_FAILED || serve->epoll < 0)
 		return err_set(err, -errno, "cannot prepare to answer io_uring_setup: %m");

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,6 +71,11 @@ struct serve_options {
 	 * cgroup that the asking one is in, and of those below it.
 	 */
 	pid_t root;
+	/*
+	 * In memory that is shared with whoever else answers for programs that can take each other's descriptors:
+	 * whether one of them may have a ring that nobody restricted (serve-caller.c). NULL = there is nobody else.
+	 */
+	_Atomic bool *astray;
 	bool set_limits;               /* who asks gets the policy's limits first: it began without them */
 	uint32_t patience_ms;          /* how long one request may take; 0 = 1000 */
 	serve_report_function *report; /* in the guardian, from serve_dispatch() and serve_run(); may be NULL */
