@@ -301,6 +301,28 @@ static void issuer_is_kept_or_taken_out(void **state)
 	decide(&policy, &request, &v); /* the caller cannot be made to: as under strip */
 	assert_int_equal(v.outcome, DECIDE_ALTERED);
 	assert_int_equal(v.stripped_flags, both);
+	request.mechanism = MECHANISM_CALLER;
+	decide(&policy, &request, &v);
+	assert_int_equal(v.stripped_flags, both);
+	assert_false(v.caller_enables);
+	request.can_enable = true;
+	decide(&policy, &request, &v);
+	assert_int_equal(v.outcome, DECIDE_AS_ASKED);
+	assert_true(v.caller_enables);
+}
+
+/* Nobody could restrict a ring that only its maker has a name for. */
+static void a_ring_of_the_caller_has_a_descriptor(void **state)
+{
+	const uint32_t asked = URING_SETUP_NO_MMAP | URING_SETUP_REGISTERED_FD_ONLY;
+	struct policy policy = policy_allow_all();
+	struct decide_verdict v = ask(&policy, MECHANISM_CALLER, asked);
+
+	assert_int_equal(v.outcome, DECIDE_ALTERED);
+	assert_int_equal(v.params.flags, URING_SETUP_NO_MMAP | URING_SETUP_R_DISABLED);
+	assert_int_equal(v.stripped_flags, URING_SETUP_REGISTERED_FD_ONLY);
+	v = ask(&policy, MECHANISM_CALLER, URING_SETUP_NO_MMAP);
+	assert_int_equal(v.outcome, DECIDE_AS_ASKED);
 }
 
 static void several_alterations_are_all_told(void **state)
@@ -371,6 +393,7 @@ int main(void)
 		cmocka_unit_test(own_memory_is_refused_as_unknown),
 		cmocka_unit_test(attaching_is_dropped),
 		cmocka_unit_test(issuer_is_kept_or_taken_out),
+		cmocka_unit_test(a_ring_of_the_caller_has_a_descriptor),
 		cmocka_unit_test(several_alterations_are_all_told),
 		cmocka_unit_test(nothing_gets_past),
 	};

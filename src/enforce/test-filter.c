@@ -183,6 +183,39 @@ static void setup_is_answered(void **state)
 	assert_true(holds(&policy, FILTER_SETUP_DENY, setup_is_denied_with_enosys));
 }
 
+/* ENOSYS: nobody listens. */
+static bool enabling_is_answered_in_any_dress(void)
+{
+	static const uint64_t dresses[] = { 0, 0x80000000u, UINT64_C(0x100000000), UINT64_C(0xffffffff80000000) };
+
+	for (size_t i = 0; i < sizeof(dresses) / sizeof(*dresses); i++)
+		if (call_register(URING_REG_ENABLE_RINGS | dresses[i]) != ENOSYS)
+			return false;
+	return true;
+}
+
+static bool restricting_is_too_late(void)
+{
+	return call_register(URING_REG_RESTRICTIONS) == EBUSY &&
+	       call_register(URING_REG_RESTRICTIONS | UINT64_C(0xffffffff80000000)) == EBUSY;
+}
+
+/* What `caller` rests on: a ring is restricted and enabled by the supervisor alone. */
+static void rings_of_callers_are_enabled_by_the_supervisor(void **state)
+{
+	struct policy policy = policy_allow_all();
+
+	assert_false(holds(&policy, FILTER_SETUP_CALLER, enabling_is_answered_in_any_dress));
+	policy.sqe_flags = 0;
+	assert_true(holds(&policy, FILTER_SETUP_CALLER, setup_is_answered_by_nobody));
+	assert_true(holds(&policy, FILTER_SETUP_CALLER, enabling_is_answered_in_any_dress));
+	assert_true(holds(&policy, FILTER_SETUP_CALLER, restricting_is_too_late));
+	assert_false(holds(&policy, FILTER_SETUP_NOTIFY, restricting_is_too_late));
+	policy.register_ops = 0;
+	assert_true(holds(&policy, FILTER_SETUP_CALLER, enabling_is_answered_in_any_dress));
+	assert_true(holds(&policy, FILTER_SETUP_CALLER, restricting_is_too_late));
+}
+
 static void other_instruction_sets_are_refused(void **state)
 {
 	struct policy policy = policy_allow_all();
@@ -236,6 +269,7 @@ int main(void)
 		cmocka_unit_test(what_undoes_a_limit_is_denied),
 		cmocka_unit_test(what_no_policy_can_name_is_denied),
 		cmocka_unit_test(setup_is_answered),
+		cmocka_unit_test(rings_of_callers_are_enabled_by_the_supervisor),
 		cmocka_unit_test(other_instruction_sets_are_refused),
 		cmocka_unit_test(entering_is_decided_by_its_number),
 		cmocka_unit_test(table_says_what_the_filter_does),

@@ -43,6 +43,18 @@ static void test_deny_all(void **state)
 	assert_true(guard_policy_keeps(&policy, true, POLICY_SQPOLL));
 }
 
+static void test_supervised(void **state)
+{
+	struct policy policy = policy_deny_all();
+	struct guard_rule rule, alone = rule_of(&policy, false);
+
+	guard_policy_supervised(&policy, &rule);
+	assert_int_equal(rule.demands, GUARD_DISABLED);
+	assert_int_equal(alone.demands, 0);
+	assert_true(rule.setup_flags & URING_SETUP_R_DISABLED);
+	assert_false(rule.setup_flags & (URING_SETUP_SQPOLL | URING_SETUP_NO_MMAP));
+}
+
 static void test_pollers(void **state)
 {
 	struct policy policy = policy_allow_all();
@@ -89,10 +101,8 @@ static void test_join(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_open),
-		cmocka_unit_test(test_deny_all),
-		cmocka_unit_test(test_pollers),
-		cmocka_unit_test(test_join),
+		cmocka_unit_test(test_open),    cmocka_unit_test(test_deny_all), cmocka_unit_test(test_supervised),
+		cmocka_unit_test(test_pollers), cmocka_unit_test(test_join),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The attacks of tests/hostile under every mechanism that the kernel has, as root and as nobody, and where nothing protects.
 # files: src/cli/circlip tests/hostile/hostile tests/hostile/naive
-# seconds: 1500
+# seconds: 3600
 # long: attacks under emulation take many minutes; tests/hostile makes them on the running kernel
 PERCENT=10
 [ -z "$SHORT" ] || PERCENT=2
