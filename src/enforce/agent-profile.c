@@ -390,11 +390,11 @@ const struct agent_runtime agent_runtimes[] = {
 	{ "runc", "runc 1.1.0 (opencontainers/runc pull request 2682)",
 	  "put \"linux.seccomp\" into the bundle's config.json, or give that file with --base" },
 	{ "crun",
-	  "crun 0.19 (its NEWS); from 1.6 on, and on Linux 5.19, also for the flag that is in it, without which "
-	  "SINGLE_ISSUER is taken out of rings: older ones want \"flags\" and \";wait-killable\" removed",
+	  "crun 0.19 (its NEWS); from 1.6 on, and on Linux 5.19, also for the flag that is in it: older ones want "
+	  "\"flags\" removed",
 	  "put \"linux.seccomp\" into the bundle's config.json, or give that file with --base; the annotation "
 	  "run.oci.seccomp.receiver=SOCKET can name the agent in place of listenerPath" },
-	{ "docker", "Docker Engine 23.0 (moby/moby pull request 42604), with runc 1.1.0",
+	{ "docker", "Docker Engine 23.0 (moby/moby pull request 42604), with runc 1.1.0; tried: 26.1.5 and 28.5.2",
 	  "docker run --security-opt seccomp=FILE ..., or \"seccomp-profile\": \"FILE\" in /etc/docker/daemon.json",
 	  "docker run --ulimit" },
 	{ "podman",

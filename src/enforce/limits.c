@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/resource.h>
 
 #include "kernel/proc.h"
@@ -48,6 +49,27 @@ int limits_lower(const struct limits *limits)
 		if (limits->most[i] != UINT64_MAX && lower(limits->pid, rows[i].resource, limits->most[i]) < 0)
 			return (int)rows[i].field;
 	return 0;
+}
+
+int limits_take(const struct limits *limits)
+{
+	char path[64], text[4096];
+	struct rlimit ours;
+	uint64_t soft, hard;
+	ssize_t n;
+	int r;
+
+	if (!limits->pid)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/limits", (int)limits->pid);
+	n = proc_read(path, text, sizeof(text)); /* prlimit() wants more rights */
+	r = n < 0 ? (int)n : proc_parse_limit(text, "Max locked memory", &soft, &hard);
+	if (r < 0)
+		return r;
+	if (getrlimit(RLIMIT_MEMLOCK, &ours) < 0)
+		return -errno;
+	ours.rlim_cur = soft < ours.rlim_max ? soft : ours.rlim_max;
+	return setrlimit(RLIMIT_MEMLOCK, &ours) < 0 ? -errno : 0;
 }
 
 int limits_undone(const struct limits *limits, const char **ret_capability)

@@ -29,6 +29,12 @@ struct limits limits_of(const struct policy *policy, pid_t pid);
 int limits_lower(const struct limits *limits);
 
 /*
+ * Our own RLIMIT_MEMLOCK becomes that of the process, as far as our hard limit goes: what we make for it is counted
+ * against it. 0 or -errno; nobody's: 0.
+ */
+int limits_take(const struct limits *limits);
+
+/*
  * The POLICY_* that such a limit would not keep, since the program has, or gets when it executes something, a
  * capability for which it does not count or that raises it again; `ret_capability` gets its name. Capabilities count in
  * the first user namespace alone, which is taken to be ours. 0 = they keep all, or -errno.

@@ -115,8 +115,8 @@ static void make(const struct maker_order *order, struct product *product)
 
 	product->params = order->params;
 	product->unkept = limits_lower(&order->limits);
-	product->result = product->unkept ? -EPERM : 0;
-	if (product->unkept || order->limits_only)
+	product->result = product->unkept ? -EPERM : limits_take(&order->limits);
+	if (product->result < 0 || order->limits_only)
 		return;
 	product->result = kernel_setup(order->entries, &product->params);
 	if (product->result < 0)

@@ -109,6 +109,46 @@ static void test_what_cannot_be_lowered(void **state)
 	assert_int_equal(limits_lower(&limits), POLICY_BUFFER_BYTES);
 }
 
+static rlim_t own_memlock(rlim_t *ret_hard)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	*ret_hard = limit.rlim_max;
+	return limit.rlim_cur;
+}
+
+static void lock_little(void)
+{
+	struct rlimit little = { 4096, 8192 };
+
+	if (setrlimit(RLIMIT_MEMLOCK, &little) < 0)
+		_exit(1);
+}
+
+/* What is made in the name of a process counts against the limit that it has now, up or down. */
+static void test_taking(void **state)
+{
+	struct policy policy = policy_allow_all();
+	struct limits limits, nobody = { 0 };
+	rlim_t hard, before = own_memlock(&hard);
+	struct rlimit more = { 6000, 8192 };
+	int keep;
+	pid_t pid = start(&keep, lock_little);
+
+	assert_int_equal(limits_take(&nobody), 0);
+	assert_true(own_memlock(&hard) == before);
+	limits = limits_of(&policy, pid);
+	assert_int_equal(limits_take(&limits), 0);
+	assert_int_equal(own_memlock(&hard), 4096);
+	assert_int_equal(prlimit(pid, RLIMIT_MEMLOCK, &more, NULL), 0);
+	assert_int_equal(limits_take(&limits), 0);
+	assert_int_equal(own_memlock(&hard), 6000);
+	end(pid, keep);
+	assert_true(limits_take(&limits) < 0);
+	assert_int_equal(own_memlock(&hard), 6000);
+}
+
 static void set_capabilities(uint32_t keep)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -171,6 +211,7 @@ int main(void)
 		cmocka_unit_test(test_no_limits),
 		cmocka_unit_test(test_what_cannot_be_lowered),
 		cmocka_unit_test(test_capabilities),
+		cmocka_unit_test(test_taking),
 		cmocka_unit_test(test_names),
 	};
 
