@@ -65,11 +65,11 @@ for mechanism in task caller enable strip; do
 	ATTACK="hostile $OPEN --percent $PERCENT"
 	attack "$mechanism, as root" $RUN $ATTACK
 	[ -n "$SHORT" ] && continue
-	# The guard is root's to load: with it the attacker alone is not root.
-	if [ $mechanism = caller ] || { [ $mechanism = task ] && [ -z "$OPEN" ]; }; then
-		attack "$mechanism, without root" $RUN hostile --nobody $ATTACK
-	else
+	# The guard is root's to load: what only that keeps is attacked by one who alone is not root.
+	if hostile --nobody circlip run --dry-run --policy $POLICY --mechanism $mechanism $ACCEPT >/dev/null 2>&1; then
 		attack "$mechanism, without root" hostile --nobody $RUN $ATTACK
+	else
+		attack "$mechanism, without root" $RUN hostile --nobody $ATTACK
 	fi
 done
 plan
