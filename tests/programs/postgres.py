@@ -130,7 +130,8 @@ def restrained(tap, make, outcome, mechanism):
 
 def run(tap, make, outcome):
     available = restricted.available("database")
-    usable = [m for m, why in available.items() if why is None and m != "task"]
+    # Nobody is asked under task, and the guard of caller is root's to load; circlip is in the server's root folder here, and not root.
+    usable = [m for m in ("enable", "strip") if available[m] is None]
     if not usable:
         tap.skip("run --policy database", "circlip run cannot enforce it here: " + str(available["strip"]))
     for mechanism in usable:
