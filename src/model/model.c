@@ -28,34 +28,67 @@ void model_give_bytes(struct model *model, void *memory, size_t n, size_t size)
 
 /* ---- telling ---- */
 
-static void tell(const struct step *step, struct moment moment)
+/*
+ * Several moments come with every request, so they are made where the observer reads them: a struct that is written
+ * field by field and then copied costs more than all that is done with it.
+ */
+static void begin(const struct step *step, struct moment *moment, enum moment_kind kind)
 {
-	struct model *model = step->model;
+	moment->kind = kind;
+	moment->event = step->event;
+	moment->process = step->process;
+	moment->thread = step->thread;
+	moment->ring = step->ring;
+	moment->request = NULL;
+	moment->fd = NULL;
+	moment->final = moment->certain = false;
+	moment->uncertain = step->model->lost || (step->event && step->event->flags & EVENT_UNCERTAIN);
+	moment->time = step->model->time;
+}
 
-	if (!(model->wanted >> moment.kind & 1))
-		return;
-	moment.event = step->event;
-	moment.process = step->process;
-	moment.thread = step->thread;
-	moment.ring = step->ring;
-	moment.uncertain = model->lost || (step->event && step->event->flags & EVENT_UNCERTAIN);
-	moment.time = model->time;
-	model->observer(model->observer_context, model, &moment);
+static void tell(const struct step *step, const struct moment *moment)
+{
+	step->model->observer(step->model->observer_context, step->model, moment);
+}
+
+static bool is_wanted(const struct step *step, enum moment_kind kind)
+{
+	return step->model->wanted >> kind & 1;
 }
 
 void model_tell(const struct step *step, enum moment_kind kind, struct model_request *request)
 {
-	tell(step, (struct moment){ .kind = kind, .request = request });
+	struct moment moment;
+
+	if (!is_wanted(step, kind))
+		return;
+	begin(step, &moment, kind);
+	moment.request = request;
+	tell(step, &moment);
 }
 
 void model_tell_fd(const struct step *step, struct model_fd *fd)
 {
-	tell(step, (struct moment){ .kind = MOMENT_FD_CLOSE, .fd = fd });
+	struct moment moment;
+
+	if (!is_wanted(step, MOMENT_FD_CLOSE))
+		return;
+	begin(step, &moment, MOMENT_FD_CLOSE);
+	moment.fd = fd;
+	tell(step, &moment);
 }
 
 void model_tell_completion(const struct step *step, struct model_request *request, bool final, bool certain)
 {
-	tell(step, (struct moment){ .kind = MOMENT_COMPLETE, .request = request, .final = final, .certain = certain });
+	struct moment moment;
+
+	if (!is_wanted(step, MOMENT_COMPLETE))
+		return;
+	begin(step, &moment, MOMENT_COMPLETE);
+	moment.request = request;
+	moment.final = final;
+	moment.certain = certain;
+	tell(step, &moment);
 }
 
 /* ---- events that need no more than that ---- */
