@@ -26,6 +26,7 @@ enum {
 	MAX_NOTICES = 64,
 	NOTICE_BYTES = 512,
 	REASON_BYTES = 160,
+	EVENTS_A_TURN = 256,
 	MAX_PROCESSES = 65536, /* a scribbling program can invent any number */
 };
 #define PATIENCE_NS UINT64_C(50000000)
@@ -318,16 +319,25 @@ static int begin(struct watch *w, const struct source *source, struct err *err)
 int watch_follow(struct watch *w, struct source *source, const struct watch_setup *setup, struct err *err)
 {
 	const struct event *event;
+	unsigned since_turn = 0;
+	uint64_t deadline = 0;
 	int r;
 
 	w->setup = setup;
 	r = begin(w, source, err);
 	while (r >= 0 && r != SOURCE_END) {
-		if (setup->turn)
+		/* While events come in runs there is no need to look up from them at each; without one, the deadline is
+		 * due. */
+		if (since_turn == 0 && setup->turn)
 			setup->turn(setup->context);
-		r = source->next(source, now_ns() + PATIENCE_NS, &event, err);
-		if (r != SOURCE_EVENT)
+		if (since_turn == 0)
+			deadline = now_ns() + PATIENCE_NS;
+		since_turn = (since_turn + 1) % EVENTS_A_TURN;
+		r = source->next(source, deadline, &event, err);
+		if (r != SOURCE_EVENT) {
+			since_turn = 0;
 			continue;
+		}
 		if (setup->event)
 			setup->event(setup->context, event);
 		r = judge(w, event, err);
