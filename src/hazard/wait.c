@@ -7,42 +7,49 @@
 #define PLAIN_NS UINT64_C(500000000)
 
 /*
- * The cell: how many completions could come for the wait under way (saturating), and whether an entry under preparation
- * was seen beyond the published tail.
+ * Whether anything can end a wait is counted when it is asked, which is seldom, and not as requests come and go. The
+ * cell keeps what must be remembered for that: how many completions the ring had had when the call was made (31 bits),
+ * and, where an entry under preparation was seen beyond the published tail, how many submissions then (CELL_PREPARED
+ * and 31 bits above it).
  */
-enum { CELL_UNLIMITED = 0x7fffffff, COUNTED_OPEN = 1024 };
-#define CELL_PREPARED (UINT64_C(1) << 32)
+enum { COUNT_MASK = 0x7fffffff, UNLIMITED = COUNT_MASK, COUNTED_OPEN = 65536 };
+#define CELL_PREPARED (UINT64_C(1) << 31)
+#define PREPARED_MASK (CELL_PREPARED | (uint64_t)COUNT_MASK << 32)
 
 static uint32_t completions_of(const struct model_request *request)
 {
 	if (request->multishot || request->state == REQUEST_UNKNOWN || request->ambiguous)
-		return CELL_UNLIMITED;
+		return UNLIMITED;
 	return known_trait(request, ABI_ZERO_COPY) ? 2 : 1;
 }
 
-static void add_possible(uint64_t *cell, uint32_t n)
+static uint64_t open_completions(const struct model_ring *ring)
 {
-	uint64_t possible = (*cell & CELL_UNLIMITED) + n;
+	uint64_t n = 0;
 
-	*cell = (*cell & ~(uint64_t)CELL_UNLIMITED) | (possible > CELL_UNLIMITED ? CELL_UNLIMITED : possible);
+	for (const struct model_request *request = ring->first; request; request = request->next)
+		if (request->state != REQUEST_QUEUED)
+			n += completions_of(request);
+	return n;
 }
 
-/* Everything that could complete while this call waits. Entries left earlier count with their call's, as SUBMIT tells
- * them again. */
-static void count_possible(uint64_t *cell, const struct moment *moment)
+/* How many completions there can be for the thread's newest wait, those that have come since it began included. */
+static uint32_t possible(const struct model_ring *ring, const struct model_thread *thread, uint64_t cell)
 {
-	const struct event_enter *enter = (const struct event_enter *)moment->event;
+	const struct event_enter *enter = &thread->enter;
+	uint64_t n;
 
-	*cell &= CELL_PREPARED;
-	add_possible(cell, enter->cq_tail - enter->cq_head);
-	if (moment->ring->n_unknown || moment->ring->n_multishot || moment->ring->n_open > COUNTED_OPEN ||
-	    (enter->sq_flags & URING_SQ_CQ_OVERFLOW) || moment->ring->lost)
-		add_possible(cell, CELL_UNLIMITED);
-	if ((*cell & CELL_UNLIMITED) == CELL_UNLIMITED)
-		return; /* also because many would be counted at each call */
-	for (const struct model_request *request = moment->ring->first; request; request = request->next)
-		if (request->state != REQUEST_QUEUED)
-			add_possible(cell, completions_of(request));
+	if (ring->n_unknown || ring->n_multishot || ring->n_open > COUNTED_OPEN || ring->lost ||
+	    (enter->sq_flags & URING_SQ_CQ_OVERFLOW))
+		return UNLIMITED;
+	n = (uint64_t)(enter->cq_tail - enter->cq_head) + ((ring->n_completed - cell) & COUNT_MASK) +
+	    open_completions(ring);
+	return n < UNLIMITED ? (uint32_t)n : UNLIMITED;
+}
+
+static bool is_prepared(const struct model_ring *ring, uint64_t cell)
+{
+	return cell & CELL_PREPARED && (cell >> 32 & COUNT_MASK) == (ring->n_submitted & COUNT_MASK);
 }
 
 /* Nobody else can post a completion to the ring or submit to it. */
@@ -54,16 +61,16 @@ static bool alone(const struct model *model, const struct model_ring *ring, cons
 	       !ring->sqpoll_kept && !known_others_post(model, ring);
 }
 
-static bool waits_for_too_much(const struct model_thread *thread, uint64_t cell)
+static bool waits_for_too_much(const struct model_thread *thread, const struct model_ring *ring, uint64_t cell)
 {
 	const struct event_enter *enter = &thread->enter;
 	uint32_t wanted = enter->min_complete;
 
 	if (!(enter->flags & URING_ENTER_GETEVENTS) || !wanted || enter->timeout != UINT64_MAX)
 		return false;
-	if (thread->in_enter && wanted > thread->in_enter->cq_entries)
-		wanted = thread->in_enter->cq_entries;
-	return wanted > (cell & CELL_UNLIMITED);
+	if (wanted > ring->cq_entries)
+		wanted = ring->cq_entries;
+	return wanted > possible(ring, thread, cell);
 }
 
 /* The reason is that entries were not submitted, rather than that too little was asked for. */
@@ -73,29 +80,22 @@ static bool is_forgotten(const struct model_ring *ring, const struct model_threa
 
 	if (enter->n_submit || enter->to_submit)
 		return false;
-	return enter->sq_tail != enter->sq_head || (cell & CELL_PREPARED) || ring->n_submitted == 0;
+	return enter->sq_tail != enter->sq_head || is_prepared(ring, cell) || ring->n_submitted == 0;
 }
 
 static void track(struct hazard_context *context, const struct moment *moment)
 {
+	const struct event_slot_changed *changed = (const struct event_slot_changed *)moment->event;
+	struct model_ring *ring = moment->ring;
 	uint64_t *cell;
 
-	if (!moment->ring)
+	if (!ring)
 		return;
-	cell = hazard_ring_cell(context, moment->ring);
+	cell = hazard_ring_cell(context, ring);
 	if (moment->kind == MOMENT_ENTER)
-		count_possible(cell, moment);
-	else if (moment->kind == MOMENT_SUBMIT && moment->request)
-		add_possible(cell, completions_of(moment->request));
-	else if (moment->kind == MOMENT_CONSUMED)
-		*cell &= ~CELL_PREPARED;
-	else if (moment->kind == MOMENT_SLOT_CHANGED) {
-		const struct event_slot_changed *changed = (const struct event_slot_changed *)moment->event;
-		uint32_t mask = moment->ring->sq_entries - 1;
-
-		if (changed->slot == (changed->sq_tail & mask))
-			*cell |= CELL_PREPARED;
-	}
+		*cell = (*cell & PREPARED_MASK) | (ring->n_completed & COUNT_MASK);
+	else if (moment->kind == MOMENT_SLOT_CHANGED && changed->slot == (changed->sq_tail & (ring->sq_entries - 1)))
+		*cell = (*cell & COUNT_MASK) | CELL_PREPARED | (ring->n_submitted & COUNT_MASK) << 32;
 }
 
 /* Entries that a call left behind are another story: see batch-aborted-at-bad-sqe and submit-failure-leaves-sqe-queued.
@@ -142,7 +142,7 @@ static void look_at_blocked(struct hazard_context *context, const struct moment 
 			if (!ring || moment->time < thread->enter.h.time + PLAIN_NS || !alone(model, ring, thread) ||
 			    (thread->enter.h.flags & EVENT_UNCERTAIN) || has_left(ring))
 				continue;
-			if (waits_for_too_much(thread, *hazard_ring_cell(context, ring)))
+			if (waits_for_too_much(thread, ring, *hazard_ring_cell(context, ring)))
 				report(context, moment, thread, ring,
 				       is_forgotten(ring, thread, *hazard_ring_cell(context, ring)));
 		}
@@ -178,7 +178,7 @@ static void report_forgotten(struct hazard_context *context, const struct moment
 static void look_forgotten_submit(struct hazard_context *context, const struct moment *moment)
 {
 	struct finding *finding;
-	uint64_t *cell;
+	uint64_t cell;
 
 	track(context, moment);
 	if (moment->kind == MOMENT_TICK) {
@@ -189,11 +189,12 @@ static void look_forgotten_submit(struct hazard_context *context, const struct m
 	if (moment->kind != MOMENT_CALL || !moment->ring || !moment->thread ||
 	    !known_sure(hazard_model(context), moment))
 		return;
-	cell = hazard_ring_cell(context, moment->ring);
-	if (((const struct event_enter_return *)moment->event)->result != -62 /* ETIME */ || (*cell & CELL_UNLIMITED) ||
+	if (((const struct event_enter_return *)moment->event)->result != -62 /* ETIME */ ||
 	    moment->process->n_threads > 1 || moment->thread->enter.to_submit)
 		return;
-	if (moment->thread->enter.sq_tail == moment->thread->enter.sq_head && !(*cell & CELL_PREPARED))
+	cell = *hazard_ring_cell(context, moment->ring);
+	if (possible(moment->ring, moment->thread, cell) ||
+	    (moment->thread->enter.sq_tail == moment->thread->enter.sq_head && !is_prepared(moment->ring, cell)))
 		return;
 	if (!hazard_mark_ring(context, moment->ring))
 		return;
@@ -212,8 +213,7 @@ const struct hazard hazard_forgotten_submit = {
 	       "in flight the wait does "
 	       "not end.",
 	.fix = "Call io_uring_submit() before waiting, or io_uring_submit_and_wait().",
-	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(SLOT_CHANGED) |
-		 HAZARD_WANTS(TICK) | HAZARD_WANTS(CALL),
+	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(SLOT_CHANGED) | HAZARD_WANTS(TICK) | HAZARD_WANTS(CALL),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_CQ_STATE,
 	.look = look_forgotten_submit,
 	.supersedes = forgotten_supersedes,
@@ -222,15 +222,15 @@ const struct hazard hazard_forgotten_submit = {
 static void report_without_inflight(struct hazard_context *context, const struct moment *moment,
 				    struct model_thread *thread, struct model_ring *ring, bool forgotten)
 {
-	uint32_t possible = (uint32_t)(*hazard_ring_cell(context, ring) & CELL_UNLIMITED);
+	uint32_t n = possible(ring, thread, *hazard_ring_cell(context, ring));
 	struct finding *finding;
 
 	if (forgotten || !hazard_mark_ring(context, ring))
 		return;
 	finding = wait_finding(context, moment, thread, ring);
-	if (possible)
+	if (n)
 		hazard_message(finding, "waits for %u completions, but at most %u can come", thread->enter.min_complete,
-			       possible);
+			       n);
 	else
 		hazard_message(finding, "waits for %u completion(s) while nothing is in flight",
 			       thread->enter.min_complete);
@@ -252,8 +252,7 @@ const struct hazard hazard_wait_without_inflight = {
 	       "there, and nobody will post "
 	       "them.",
 	.fix = "Count what is in flight and wait for no more than that, or give the wait a time limit.",
-	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(SLOT_CHANGED) |
-		 HAZARD_WANTS(TICK),
+	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(SLOT_CHANGED) | HAZARD_WANTS(TICK),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_CQ_STATE,
 	.look = look_wait_without_inflight,
 };
