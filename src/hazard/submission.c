@@ -31,6 +31,7 @@ static bool looks_reset(const struct uring_sqe *sqe)
 enum {
 	HABIT_BATCHES = 1u << 0, /* a call submitted several entries */
 	HABIT_REPEATS = 1u << 1, /* an innocent entry came through its slot unchanged */
+	SEEN_SUSPECT = 1u << 2,  /* an entry of a batch that is not judged yet might be a replay */
 };
 
 /* Whether the program has never been seen to use a user_data twice. */
@@ -56,8 +57,8 @@ static bool is_repetition(const struct model_request *request)
 {
 	const struct model_slot_shadow *former = former_entry(request);
 
-	return former && !former->failed && request->sqe.user_data && looks_reset(&request->sqe) &&
-	       same_operation(&former->sqe, &request->sqe);
+	return former && former->sqe.user_data == request->sqe.user_data && request->sqe.user_data && !former->failed &&
+	       looks_reset(&request->sqe) && same_operation(&former->sqe, &request->sqe);
 }
 
 static bool is_suspect(const struct model_request *request)
@@ -91,14 +92,21 @@ static void report_replay(struct hazard_context *context, const struct moment *m
 static void judge_batch(struct hazard_context *context, const struct moment *moment, uint64_t *cell)
 {
 	struct model_request *other;
-	bool any_fresh = false, any_suspect = false;
+	bool any_fresh = false, any_suspect = false, alone = true;
 
+	/* The last entry is new, and no other can be a replay: so it goes with most batches. */
+	if (!(*cell & SEEN_SUSPECT) && !is_repetition(moment->request))
+		return;
 	for (other = moment->ring->staged_first; other; other = other->next) {
-		if (other->call != moment->request->call || other->state != REQUEST_STAGED)
+		if (other->call != moment->request->call || other->state != REQUEST_STAGED) {
+			alone = false;
 			continue;
+		}
 		any_fresh |= !is_repetition(other);
 		any_suspect |= is_suspect(other);
 	}
+	if (alone)
+		*cell &= ~(uint64_t)SEEN_SUSPECT;
 	if (!any_fresh)
 		*cell |= HABIT_REPEATS;
 	if (!any_fresh || !any_suspect || (*cell & HABIT_REPEATS) || !habit_unique(moment->request))
@@ -131,6 +139,8 @@ static void look_sqe_abandoned_replay(struct hazard_context *context, const stru
 		return;
 	cell = hazard_ring_cell(context, request->ring);
 	n_submit = moment->thread->enter.n_submit;
+	if (is_suspect(request))
+		*cell |= SEEN_SUSPECT;
 	/* Flags gone, all else the same: only io_uring_get_sqe() does that. */
 	if (is_repetition(request) && !looks_reset(&former_entry(request)->sqe))
 		report_replay(context, moment, request);
