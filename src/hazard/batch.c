@@ -215,6 +215,7 @@ const struct hazard hazard_submit_failure_leaves_sqe_queued = {
 	       "up.",
 	.wants = HAZARD_WANTS(RELEASE) | HAZARD_WANTS(FD_CLOSE) | HAZARD_WANTS(CALL) | HAZARD_WANTS(SUBMIT),
 	.needs = SOURCE_SQES,
+	.when = { .submit = HAZARD_WHEN_CELL },
 	.look = look_submit_failure,
 	.supersedes = left_supersedes,
 };

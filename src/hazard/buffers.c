@@ -255,6 +255,7 @@ const struct hazard hazard_zc_buffer_reuse = {
 	.wants = HAZARD_WANTS(RELEASE) | HAZARD_WANTS(CHECKSUM) | HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_MEMORY,
 	.only_traits = ABI_READS_FILE | ABI_STREAM_RECV,
+	.when = { .consumed = HAZARD_WHEN_SENDING },
 	.look = look_zc_reuse,
 	.supersedes = reuse_supersedes,
 };

@@ -162,6 +162,7 @@ const struct hazard hazard_link_broken_by_short_io = {
 		 HAZARD_WANTS(RING_CLOSED) | HAZARD_WANTS(PROCESS_EXIT),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
 	.only_traits = ABI_READS_FILE | ABI_WRITES_FILE,
+	.when = { .consumed = HAZARD_WHEN_CELL, .complete = HAZARD_WHEN_CHAINED },
 	.look = look_short_io,
 };
 
@@ -246,6 +247,7 @@ const struct hazard hazard_link_short_send_continues = {
 	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
 	.only_ops = HAZARD_OP(SEND) | HAZARD_OP(SENDMSG) | HAZARD_OP(SEND_ZC) | HAZARD_OP(SENDMSG_ZC),
+	.when = { .consumed = HAZARD_WHEN_CHAINED, .complete = HAZARD_WHEN_CHAINED },
 	.look = look_short_send,
 };
 

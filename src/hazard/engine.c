@@ -16,13 +16,17 @@ enum { RULES_MAX = 192, OPS = URING_OP_LAST + 1 /* and one that is not known */ 
 enum by_op { ON_SUBMIT, ON_CONSUMED, ON_SUCCESS, ON_FAILURE, BY_OP };
 
 struct list {
-	uint8_t n, numbers[RULES_MAX];
+	size_t n;
+	struct {
+		uint8_t number, when; /* of the rule; enum hazard_when */
+	} entries[RULES_MAX];
 };
 
-/* What a rule sees of the engine while it looks. */
+/* A rule that runs, and what it sees of the engine while it looks. */
 struct hazard_context {
-	struct hazard_engine *engine;
+	void (*look)(struct hazard_context *context, const struct moment *moment); /* the rule's, close at hand */
 	const struct hazard *hazard;
+	struct hazard_engine *engine;
 	size_t number;
 };
 
@@ -33,6 +37,7 @@ struct hazard_engine {
 	uint32_t abilities;
 	const struct hazard *const *catalogue; /* all that were given */
 	const struct hazard *rules[RULES_MAX]; /* those that run */
+	struct hazard_context contexts[RULES_MAX];
 	size_t n_rules;
 	struct list by_moment[MOMENT_COUNT];
 	struct list by_op[BY_OP][OPS];
@@ -81,18 +86,47 @@ static const struct list *list_for(const struct hazard_engine *engine, const str
 	}
 }
 
+/* What holds of enum hazard_when; whether a rule has a cell is asked rule by rule. */
+static unsigned circumstances(const struct moment *moment)
+{
+	const struct model_request *request = moment->request;
+	unsigned holds = HAZARD_WHEN_CELL;
+
+	if (!request)
+		return ~0u;
+	holds |= request->chained ? HAZARD_WHEN_CHAINED : 0;
+	holds |= request->multishot ? HAZARD_WHEN_MULTISHOT : 0;
+	holds |= request->ring->setup_flags & URING_SETUP_SQPOLL ? HAZARD_WHEN_SQPOLL : 0;
+	holds |= request->ring->n_slots || request->sqe.flags & URING_SQE_FIXED_FILE ? HAZARD_WHEN_FIXED : 0;
+	holds |= request->object.type == EVENT_FD_STREAM || request->object.type == EVENT_FD_PIPE ? HAZARD_WHEN_STREAM
+												  : 0;
+	holds |= request->fd && request->fd_generation != request->fd->generation ? HAZARD_WHEN_CLOSED : 0;
+	holds |= request->process->n_sending ? HAZARD_WHEN_SENDING : 0;
+	return holds;
+}
+
+static bool is_asleep(const struct moment *moment, size_t number, unsigned when)
+{
+	return when & HAZARD_WHEN_CELL && moment->request && !moment->request->ring->rule_cells[number];
+}
+
 static void observe(void *opaque, struct model *model, const struct moment *moment)
 {
 	struct hazard_engine *engine = opaque;
-	struct hazard_context context = { .engine = engine };
 	const struct list *list = list_for(engine, moment);
+	unsigned holds;
 
 	if (moment->kind == MOMENT_CONSUMED)
 		findings_consumed(engine->findings, moment->request->seq);
-	for (uint8_t i = 0; i < list->n; i++) {
-		context.number = list->numbers[i];
-		context.hazard = engine->rules[context.number];
-		context.hazard->look(&context, moment);
+	if (!list->n)
+		return;
+	holds = circumstances(moment);
+	for (size_t i = 0; i < list->n; i++) {
+		unsigned when = list->entries[i].when, number = list->entries[i].number;
+		struct hazard_context *context = &engine->contexts[number];
+
+		if (!(when & ~holds) && !is_asleep(moment, number, when))
+			context->look(context, moment);
 	}
 }
 
@@ -103,9 +137,10 @@ static bool concerns(const struct hazard *hazard, unsigned opcode)
 	return (abi_op(opcode)->traits & hazard->only_traits) || (opcode < 64 && hazard->only_ops >> opcode & 1);
 }
 
-static void list_add(struct list *list, size_t number)
+static void list_add(struct list *list, size_t number, uint8_t when)
 {
-	list->numbers[list->n++] = (uint8_t)number;
+	list->entries[list->n].number = (uint8_t)number;
+	list->entries[list->n++].when = when;
 }
 
 static void add_rule(struct hazard_engine *engine, const struct hazard *hazard)
@@ -113,21 +148,22 @@ static void add_rule(struct hazard_engine *engine, const struct hazard *hazard)
 	size_t number = engine->n_rules++;
 
 	engine->rules[number] = hazard;
+	engine->contexts[number] = (struct hazard_context){ hazard->look, hazard, engine, number };
 	for (unsigned kind = 0; kind < MOMENT_COUNT; kind++)
 		if (hazard->wants >> kind & 1)
-			list_add(&engine->by_moment[kind], number);
+			list_add(&engine->by_moment[kind], number, 0);
 	for (unsigned opcode = 0; opcode < OPS; opcode++) {
 		if (!concerns(hazard, opcode))
 			continue;
 		if (hazard->wants & HAZARD_WANTS(SUBMIT))
-			list_add(&engine->by_op[ON_SUBMIT][opcode], number);
+			list_add(&engine->by_op[ON_SUBMIT][opcode], number, hazard->when.submit);
 		if (hazard->wants & HAZARD_WANTS(CONSUMED))
-			list_add(&engine->by_op[ON_CONSUMED][opcode], number);
+			list_add(&engine->by_op[ON_CONSUMED][opcode], number, hazard->when.consumed);
 		if (!(hazard->wants & HAZARD_WANTS(COMPLETE)))
 			continue;
-		list_add(&engine->by_op[ON_FAILURE][opcode], number);
+		list_add(&engine->by_op[ON_FAILURE][opcode], number, hazard->when.complete);
 		if (!hazard->only_failures)
-			list_add(&engine->by_op[ON_SUCCESS][opcode], number);
+			list_add(&engine->by_op[ON_SUCCESS][opcode], number, hazard->when.complete);
 	}
 }
 

@@ -208,6 +208,7 @@ const struct hazard hazard_fixed_flag_forgotten = {
 		 HAZARD_WANTS(RING_CLOSED),
 	.needs = SOURCE_SQES | SOURCE_FDS,
 	.only_failures = true,
+	.when = { .consumed = HAZARD_WHEN_FIXED },
 	.look = look_fixed_flag,
 	.supersedes = fixed_flag_supersedes,
 };
@@ -400,5 +401,6 @@ const struct hazard hazard_close_does_not_cancel = {
 	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(CALL) | HAZARD_WANTS(TICK) | HAZARD_WANTS(COMPLETE) |
 		 HAZARD_WANTS(RING_UNMAPPED) | HAZARD_WANTS(RING_CLOSED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
+	.when = { .complete = HAZARD_WHEN_CLOSED },
 	.look = look_left,
 };

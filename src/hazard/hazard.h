@@ -19,6 +19,21 @@ enum hazard_level { HAZARD_NOTE = 1, HAZARD_WARNING, HAZARD_ERROR };
 struct hazard_engine;
 struct hazard_context;
 
+/*
+ * SUBMIT, CONSUMED and COMPLETE come with every request, and most rules care about few of them. What they do not care about they say in
+ * their descriptor, and are not called for: all that is asked must hold. A completion that is nobody's is shown to all.
+ */
+enum hazard_when {
+	HAZARD_WHEN_CELL = 1u << 0,	 /* the rule's own cell of the ring is not 0: something was remembered there */
+	HAZARD_WHEN_CHAINED = 1u << 1,	 /* the request is part of a chain */
+	HAZARD_WHEN_MULTISHOT = 1u << 2,
+	HAZARD_WHEN_SQPOLL = 1u << 3,	 /* the ring was asked for with a polling thread */
+	HAZARD_WHEN_FIXED = 1u << 4,	 /* the ring has fixed files, or the request asks for one */
+	HAZARD_WHEN_STREAM = 1u << 5,	 /* the request's file is a stream socket or a pipe */
+	HAZARD_WHEN_CLOSED = 1u << 6,	 /* the request's descriptor was closed since it was submitted */
+	HAZARD_WHEN_SENDING = 1u << 7,	 /* the process has zero-copy sends that were answered and whose memory is still in use */
+};
+
 struct hazard {
 	const char *name;	/* kebab-case, never reused */
 	const char *family;	/* "setup" "submission" "links" "buffers" "files" "completion" "multishot" "provided-buffers" "sqpoll" "threads" "teardown" "privilege" */
@@ -27,13 +42,14 @@ struct hazard {
 	const char *fix;	/* one or two sentences: how to repair it */
 	uint64_t wants;		/* bits 1 << enum moment_kind */
 	uint32_t needs;		/* enum source_ability: without all of them it is "not checked" */
-	/*
-	 * SUBMIT, CONSUMED and COMPLETE come with every request: a rule that cares about few of them says so, and is called for no others.
-	 * Operations with any of these traits (enum abi_trait) or in this set (see HAZARD_OP); all when both are 0.
-	 */
+	/* Of the moments that come with every request, those of operations with any of these traits (enum abi_trait) or in this set (see
+	 * HAZARD_OP); all when both are 0. */
 	uint32_t only_traits;
 	uint64_t only_ops;
 	bool only_failures;	/* of COMPLETE: results below zero */
+	struct {
+		uint8_t submit, consumed, complete; /* enum hazard_when */
+	} when;
 	void (*look)(struct hazard_context *context, const struct moment *moment);
 	const char *const *supersedes; /* names, NULL-terminated: where both speak of the same request (or ring, or place) only this one is reported */
 };

@@ -249,6 +249,7 @@ const struct hazard hazard_link_split_by_submit = {
 	       "and leave the link flag off its last member.",
 	.wants = HAZARD_WANTS(CALL) | HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_CQ_STATE,
+	.when = { .submit = HAZARD_WHEN_CELL, .complete = HAZARD_WHEN_CELL },
 	.look = look_split,
 };
 

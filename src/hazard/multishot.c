@@ -265,6 +265,7 @@ const struct hazard hazard_multishot_more_ignored = {
 	       "missing.",
 	.wants = DEAF_WANTS,
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.when = { .submit = HAZARD_WHEN_CELL, .complete = HAZARD_WHEN_MULTISHOT },
 	.look = look_multishot_more_ignored,
 	.supersedes = ignored_supersedes,
 };
@@ -295,6 +296,7 @@ const struct hazard hazard_multishot_killed_by_overflow = {
 	       "is missing.",
 	.wants = DEAF_WANTS,
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.when = { .submit = HAZARD_WHEN_CELL, .complete = HAZARD_WHEN_MULTISHOT },
 	.look = look_multishot_killed,
 	.supersedes = killed_supersedes,
 };

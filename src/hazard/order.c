@@ -71,6 +71,7 @@ const struct hazard hazard_ordering_assumed_stream = {
 	.wants = HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
 	.only_traits = ABI_STREAM_SEND | ABI_STREAM_RECV,
+	.when = { .consumed = HAZARD_WHEN_STREAM },
 	.look = look_ordering_assumed_stream,
 };
 

@@ -89,6 +89,7 @@ const struct hazard hazard_sqpoll_frozen_credentials = {
 	.wants = HAZARD_WANTS(RING_SETUP) | HAZARD_WANTS(CREDENTIALS) | HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_CREDENTIALS,
 	.only_traits = ABI_FD_DIR,
+	.when = { .consumed = HAZARD_WHEN_SQPOLL },
 	.look = look_frozen,
 };
 

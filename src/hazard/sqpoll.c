@@ -92,6 +92,7 @@ const struct hazard hazard_sqpoll_cpu_burn = {
 	.fix = "Set a short sq_thread_idle, or do without SQPOLL where requests come seldom.",
 	.wants = HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(RING_CLOSED),
 	.needs = SOURCE_SQES,
+	.when = { .submit = HAZARD_WHEN_SQPOLL },
 	.look = look_burn,
 };
 

@@ -116,5 +116,6 @@ const struct hazard hazard_unreaped_cqe_at_exit = {
 	.fix = "Reap until nothing is in flight before io_uring_queue_exit().",
 	.wants = HAZARD_WANTS(COMPLETE) | HAZARD_WANTS(RING_UNMAPPED) | HAZARD_WANTS(RING_CLOSED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_CQ_STATE,
+	.only_traits = ABI_READS_FILE | ABI_MAKES_FD,
 	.look = look_unreaped,
 };

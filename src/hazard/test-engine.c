@@ -47,6 +47,15 @@ static void look_wait(struct hazard_context *context, const struct moment *momen
 	}
 }
 
+/* Remembers entry 1, and is to be shown what is consumed only while it does. */
+static void look_remembered(struct hazard_context *context, const struct moment *moment)
+{
+	if (moment->kind == MOMENT_CONSUMED)
+		look_consumed(context, moment);
+	else if (moment->request->sqe.user_data == 1)
+		*hazard_ring_cell(context, moment->ring) = 1;
+}
+
 static const char *const weak_names[] = { "weak", "waiting", NULL };
 
 static const struct hazard weak = {
@@ -68,6 +77,16 @@ static const struct hazard better_held = { .name = "better-held",
 static const struct hazard waiting = {
 	.name = "waiting", .level = HAZARD_ERROR, .wants = HAZARD_WANTS(TICK), .look = look_wait
 };
+static const struct hazard remembering = { .name = "remembering",
+					   .level = HAZARD_ERROR,
+					   .wants = HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(CONSUMED),
+					   .when = { .consumed = HAZARD_WHEN_CELL },
+					   .look = look_remembered };
+static const struct hazard chained = { .name = "chained",
+				       .level = HAZARD_ERROR,
+				       .wants = HAZARD_WANTS(CONSUMED),
+				       .when = { .consumed = HAZARD_WHEN_CHAINED },
+				       .look = look_consumed };
 static const struct hazard blind = { .name = "blind",
 				     .level = HAZARD_ERROR,
 				     .wants = HAZARD_WANTS(CONSUMED),
@@ -108,12 +127,12 @@ static void begin(const struct hazard *const *rules)
 	apply(&setup);
 }
 
-static void submit_one(uint32_t head, uint32_t consumed)
+static void submit_flagged(uint32_t head, uint32_t consumed, uint8_t flags)
 {
 	struct event_enter enter = EVENT(event_enter, ENTER, .n_submit = 1, .to_submit = 1, .sq_head = head,
 					 .sq_tail = head + 1, .call = ++call_number);
-	struct event_submit submit =
-		EVENT(event_submit, SUBMIT, .sqe_size = 64, .sq_index = head, .sqe = { .user_data = head });
+	struct event_submit submit = EVENT(event_submit, SUBMIT, .sqe_size = 64, .sq_index = head,
+					   .sqe = { .user_data = head, .flags = flags });
 	struct event_enter_return end = EVENT(event_enter_return, ENTER_RETURN, .consumed = consumed,
 					      .result = (int32_t)consumed, .call = call_number);
 
@@ -121,6 +140,11 @@ static void submit_one(uint32_t head, uint32_t consumed)
 	apply(&submit);
 	assert_string_not_equal(told[n_told ? (n_told - 1) % 8 : 0], "held");
 	apply(&end);
+}
+
+static void submit_one(uint32_t head, uint32_t consumed)
+{
+	submit_flagged(head, consumed, 0);
 }
 
 static int stop(void **state)
@@ -212,6 +236,28 @@ static void a_held_finding_supersedes_what_comes_meanwhile(void **state)
 	assert_string_equal(told[0], "better-held");
 }
 
+static void a_rule_sleeps_while_it_remembers_nothing(void **state)
+{
+	static const struct hazard *const rules[] = { &remembering, NULL };
+
+	begin(rules);
+	submit_one(0, 1);
+	assert_int_equal(n_told, 0);
+	submit_one(1, 1);
+	assert_int_equal(n_told, 1);
+}
+
+static void a_rule_about_chains_is_shown_no_others(void **state)
+{
+	static const struct hazard *const rules[] = { &chained, NULL };
+
+	begin(rules);
+	submit_one(0, 1);
+	assert_int_equal(n_told, 0);
+	submit_flagged(1, 1, URING_SQE_IO_LINK);
+	assert_int_equal(n_told, 1);
+}
+
 static void note_unchecked(void *context, const struct hazard *hazard, const char *reason)
 {
 	*(const struct hazard **)context = hazard;
@@ -260,6 +306,8 @@ int main(void)
 		TEST(a_held_finding_waits_for_the_call),
 		TEST(a_held_finding_is_dropped_when_not_consumed),
 		TEST(a_held_finding_supersedes_what_comes_meanwhile),
+		TEST(a_rule_sleeps_while_it_remembers_nothing),
+		TEST(a_rule_about_chains_is_shown_no_others),
 		TEST(what_cannot_be_seen_is_not_checked),
 		cmocka_unit_test(the_catalogue_is_sorted_and_whole),
 	};

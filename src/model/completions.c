@@ -144,7 +144,7 @@ int completion_seen(struct step *step)
 	request->n_cqes++;
 	request->result = event->cqe.res;
 	if (!final)
-		request->awaiting_notif = request->op->traits & ABI_ZERO_COPY;
+		request_answered(request);
 	else
 		finish(step, request, event->cqe.flags & URING_CQE_F_NOTIF ? 0 : event->cqe.res);
 	return 0;

@@ -92,6 +92,7 @@ void request_append(struct model_ring *ring, struct model_request *request);
 void request_consume(const struct step *step, struct model_request *request); /* tells CONSUMED */
 void request_leave(const struct step *step, struct model_request *request);   /* tells LEFT */
 void request_unknown(struct model_request *request);
+void request_answered(struct model_request *request); /* by a completion that is not its last */
 void request_end(struct model *model, struct model_request *request); /* tells nobody */
 void request_lost(const struct step *step, struct model_request *request); /* tells ENDED, then ends it */
 void requests_lost_all(const struct step *step, struct model_ring *ring, const struct model_process *process);

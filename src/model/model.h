@@ -231,6 +231,7 @@ struct model_process {
 	bool execing;			/* EVENT_EXEC came; a PROCESS_START shows that it succeeded */
 	struct model_ranges ranges;
 	uint64_t n_requests;		/* seen from this process */
+	uint32_t n_sending;		/* zero-copy sends that were answered and whose notification is awaited */
 	uint64_t rule_bits[3];
 };
 

@@ -202,6 +202,14 @@ void request_unknown(struct model_request *request)
 		ranges_remove(&request->process->ranges, range);
 }
 
+void request_answered(struct model_request *request)
+{
+	if (!(request->op->traits & ABI_ZERO_COPY) || request->awaiting_notif)
+		return;
+	request->awaiting_notif = true;
+	request->process->n_sending++;
+}
+
 void request_end(struct model *model, struct model_request *request)
 {
 	struct model_ring *ring = request->ring;
@@ -213,6 +221,7 @@ void request_end(struct model *model, struct model_request *request)
 	*(request->prev ? &request->prev->next : &ring->first) = request->next;
 	*(request->next ? &request->next->prev : &ring->last) = request->prev;
 	ring->n_open--;
+	request->process->n_sending -= request->awaiting_notif;
 	arguments_give(model, request);
 	pool_give(&model->requests, request);
 }
