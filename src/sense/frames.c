@@ -108,13 +108,30 @@ static bool find_owner(const struct stack *stack, uint64_t address, struct activ
 	return false;
 }
 
-static void use_add(struct frames *f, struct thread *thread, const struct event_submit *submit,
-		    const struct stack *stack, uint64_t address, uint64_t length)
+/* Most entries point elsewhere, and of those no stack is needed. */
+struct submission {
+	struct frames *frames;
+	struct thread *thread;
+	const struct event_submit *submit;
+};
+
+static bool owner_of(const struct submission *submission, uint64_t address, struct activation *ret)
 {
+	const struct event *event = &submission->submit->h;
+	const struct stack *stack = stacks_unwind(submission->frames->stacks, event->pid, event->stack);
+
+	return stack && on_stack(submission->thread, stack->sp) && find_owner(stack, address, ret);
+}
+
+static void use_add(const struct submission *submission, uint64_t address, uint64_t length)
+{
+	const struct event_submit *submit = submission->submit;
+	struct thread *thread = submission->thread;
+	struct frames *f = submission->frames;
 	struct activation owner;
 	struct use *use;
 
-	if (!address || !on_stack(thread, address) || !find_owner(stack, address, &owner))
+	if (!address || !on_stack(thread, address) || !owner_of(submission, address, &owner))
 		return;
 	use = pool_take(&f->uses);
 	if (!use)
@@ -137,9 +154,9 @@ static void use_add(struct frames *f, struct thread *thread, const struct event_
 	thread->uses = use;
 }
 
-static void add_pointers(struct frames *f, struct thread *thread, const struct event_submit *submit,
-			 const struct stack *stack)
+static void add_pointers(const struct submission *submission)
 {
+	const struct event_submit *submit = submission->submit;
 	const struct abi_op *op = abi_op(submit->sqe.opcode);
 
 	for (int i = 0; i < ABI_MAX_POINTERS && op->pointers[i].name; i++) {
@@ -147,13 +164,11 @@ static void add_pointers(struct frames *f, struct thread *thread, const struct e
 
 		/* What the kernel copies when it takes the entry is free at enter's return. */
 		if (p->lifetime != ABI_UNTIL_CONSUMED && abi_pointer_applies(p, &submit->sqe))
-			use_add(f, thread, submit, stack, abi_pointer_address(p, &submit->sqe),
-				abi_pointer_length(p, &submit->sqe));
+			use_add(submission, abi_pointer_address(p, &submit->sqe), abi_pointer_length(p, &submit->sqe));
 	}
 }
 
-static void add_iovecs(struct frames *f, struct thread *thread, const struct event_submit *submit,
-		       const struct stack *stack, const struct event_arg *arg)
+static void add_iovecs(const struct submission *submission, const struct event_arg *arg)
 {
 	size_t room = arg->size - sizeof *arg, bytes = arg->length < room ? arg->length : room;
 	uint64_t iovec[2];
@@ -161,13 +176,13 @@ static void add_iovecs(struct frames *f, struct thread *thread, const struct eve
 	for (size_t i = 0; i < MAX_IOVECS && (i + 1) * sizeof iovec <= bytes; i++) {
 		memcpy(iovec, (const uint8_t *)(arg + 1) + i * sizeof iovec, sizeof iovec);
 		if (iovec[1])
-			use_add(f, thread, submit, stack, iovec[0], iovec[1]);
+			use_add(submission, iovec[0], iovec[1]);
 	}
 }
 
-static void add_arguments(struct frames *f, struct thread *thread, const struct event_submit *submit,
-			  const struct stack *stack)
+static void add_arguments(const struct submission *submission)
 {
+	const struct event_submit *submit = submission->submit;
 	const uint8_t *at = (const uint8_t *)(submit + 1) + (submit->sqe_size == 128 ? 64 : 0);
 	const uint8_t *end = (const uint8_t *)submit + submit->h.size;
 
@@ -177,7 +192,7 @@ static void add_arguments(struct frames *f, struct thread *thread, const struct 
 		if (arg->size < sizeof *arg || arg->size % 8 || arg->size > (size_t)(end - at))
 			return;
 		if (arg->kind == EVENT_ARG_IOVEC || arg->kind == EVENT_ARG_MSG_IOVEC)
-			add_iovecs(f, thread, submit, stack, arg);
+			add_iovecs(submission, arg);
 		at += arg->size;
 	}
 }
@@ -185,18 +200,14 @@ static void add_arguments(struct frames *f, struct thread *thread, const struct 
 static void submitted(struct frames *f, const struct event *event)
 {
 	const struct event_submit *submit = (const struct event_submit *)event;
-	struct thread *thread = map_get(&f->threads, thread_key(event));
-	const struct stack *stack;
+	struct submission submission = { f, map_get(&f->threads, thread_key(event)), submit };
 
 	/* With CQE_SKIP_SUCCESS the end cannot be seen, so nothing could be said for sure. */
-	if (!thread || !event->stack || event->flags & EVENT_UNCERTAIN ||
+	if (!submission.thread || !event->stack || event->flags & EVENT_UNCERTAIN ||
 	    submit->sqe.flags & URING_SQE_CQE_SKIP_SUCCESS)
 		return;
-	stack = stacks_unwind(f->stacks, event->pid, event->stack);
-	if (!stack || !on_stack(thread, stack->sp))
-		return;
-	add_pointers(f, thread, submit, stack);
-	add_arguments(f, thread, submit, stack);
+	add_pointers(&submission);
+	add_arguments(&submission);
 }
 
 /* ---- requests that end ---- */
