@@ -48,6 +48,7 @@ struct watch {
 	char reasons[MAX_RULES][REASON_BYTES];
 	char *notices[MAX_NOTICES];
 	struct map pids;
+	uint32_t last_pid; /* newest that was counted */
 };
 
 const char *watch_format_name(size_t i)
@@ -240,6 +241,9 @@ void watch_notice(struct watch *w, const char *text)
 
 static void count_process(struct watch *w, const struct event *event)
 {
+	if (event->pid == w->last_pid)
+		return;
+	w->last_pid = event->pid;
 	if (!event->pid || w->pids.n_used >= MAX_PROCESSES || map_get(&w->pids, event->pid))
 		return;
 	w->summary.n_processes += map_put(&w->pids, event->pid, w) == 0;
@@ -269,22 +273,20 @@ static void keep_notice(struct watch *w, const struct event *event)
 }
 
 static const struct {
-	uint16_t kind;
 	uint16_t least; /* bytes */
 	void (*count)(struct watch *w, const struct event *event);
-} counted[] = {
-	{ EVENT_PROCESS_START, sizeof(struct event_process), count_process },
-	{ EVENT_RING_SETUP, sizeof(struct event_setup), count_ring },
-	{ EVENT_ENTER, sizeof(struct event_enter), count_enter },
-	{ EVENT_SUBMIT, sizeof(struct event_submit), count_process },
-	{ EVENT_NOTICE, sizeof(struct event_notice), keep_notice },
+} counted[EVENT_KIND_COUNT] = {
+	[EVENT_PROCESS_START] = { sizeof(struct event_process), count_process },
+	[EVENT_RING_SETUP] = { sizeof(struct event_setup), count_ring },
+	[EVENT_ENTER] = { sizeof(struct event_enter), count_enter },
+	[EVENT_SUBMIT] = { sizeof(struct event_submit), count_process },
+	[EVENT_NOTICE] = { sizeof(struct event_notice), keep_notice },
 };
 
 static int judge(struct watch *w, const struct event *event, struct err *err)
 {
-	for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
-		if (event->kind == counted[i].kind && event->size >= counted[i].least)
-			counted[i].count(w, event);
+	if (event->kind < EVENT_KIND_COUNT && counted[event->kind].count && event->size >= counted[event->kind].least)
+		counted[event->kind].count(w, event);
 	if (w->setup->feed_stacks && stacks_apply(w->stacks, event) < 0)
 		return err_set(err, -ENOMEM, "cannot keep call stacks: out of memory");
 	/* Out of memory there means that state was lost: the model counts it, and the summary says so. */

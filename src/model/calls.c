@@ -170,6 +170,7 @@ static struct model_request *stage(struct step *step, const struct event_submit 
 
 	if (!request)
 		return NULL;
+	model_tag_expect(step->ring, event->sqe.user_data);
 	request->sqe = event->sqe;
 	request->op = abi_op(event->sqe.opcode);
 	request->ring = step->ring;

@@ -104,6 +104,9 @@ void ranges_remove(struct model_ranges *ranges, struct model_range *range);
 void ranges_deinit(struct model_ranges *ranges);
 int ranges_index_request(struct model_request *request);
 
+/* tags.c: this one will be put soon. They are scattered, and waiting for the memory was a tenth of all work. */
+void model_tag_expect(const struct model_ring *ring, uint64_t user_data);
+
 /* arguments.c: which memory a request uses */
 int arguments_ranges(struct model *model, struct model_request *request, const struct event_submit *event);
 void arguments_give(struct model *model, struct model_request *request);

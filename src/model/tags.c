@@ -8,6 +8,11 @@ static struct model_tag *tag_of(const struct model_ring *ring, uint64_t user_dat
 }
 _Static_assert(MODEL_TAGS == 1 << (64 - 52), "the hash's upper bits are the index");
 
+void model_tag_expect(const struct model_ring *ring, uint64_t user_data)
+{
+	__builtin_prefetch(tag_of(ring, user_data), 1);
+}
+
 bool model_tag_elsewhere(const struct model_ring *ring, uint64_t user_data, uint32_t slot)
 {
 	const struct model_tag *tag = tag_of(ring, user_data);
