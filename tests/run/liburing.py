@@ -11,7 +11,6 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
-import circlip  # noqa: E402
 import liburing  # noqa: E402
 import restricted  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -30,7 +29,7 @@ def read_expected():
 
 def attempt(mechanism, program):
     """(alone, under, what it said there)"""
-    return liburing.run([program])[0], *liburing.run([circlip.binary(), "run", "--policy", "allow-all", "--mechanism", mechanism, "--", program])
+    return liburing.run([program])[0], *liburing.run([restricted.binary(mechanism), "run", "--policy", "allow-all", "--mechanism", mechanism, "--", program])
 
 
 def main():
