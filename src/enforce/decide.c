@@ -82,16 +82,20 @@ static void set_flags(struct question *q, uint32_t add, uint32_t take)
 
 /* ---- what the policy says ---- */
 
+/* No line of policy helps where the mechanism cannot give it either. */
 static bool check_flags(struct question *q)
 {
 	uint32_t denied = q->asked & ~(q->policy->setup_flags | POLLER_FLAGS);
+	bool vain = denied & OWN_MEMORY_FLAGS && q->request->mechanism != MECHANISM_CALLER;
 	char names[128];
 
 	if (!denied)
 		return true;
 	abi_decode_flags(names, sizeof(names), ABI_FLAGS_SETUP, denied);
-	remedy(q, "setupFlags: add %s", names);
-	return deny(q, POLICY_SETUP_FLAGS, "set-up flag %s", names);
+	if (!vain)
+		remedy(q, "setupFlags: add %s", names);
+	return deny(q, POLICY_SETUP_FLAGS, "set-up flag %s%s%s", names, vain ? ", which could not be given by " : "",
+		    vain ? mechanism_name(q->request->mechanism) : "");
 }
 
 static bool check_poller_wanted(struct question *q)

@@ -190,7 +190,9 @@ void guard_rule_text(const struct guard_rule *rule, char *buf, size_t size)
 	if (rule->demands & GUARD_DISABLED)
 		add(&text, "rings must be made disabled (R_DISABLED)");
 	add_denied(&text, ~rule->setup_flags);
-	if (rule->sqpoll_max != GUARD_UNLIMITED)
+	if (!rule->sqpoll_max)
+		add(&text, "no SQPOLL thread");
+	else if (rule->sqpoll_max != GUARD_UNLIMITED)
 		add(&text, "SQPOLL: at most %u thread%s", rule->sqpoll_max, rule->sqpoll_max == 1 ? "" : "s");
 	if (rule->pinned_max != GUARD_UNLIMITED)
 		add(&text, "at most %u bound to the same CPU", rule->pinned_max);

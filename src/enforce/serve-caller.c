@@ -177,7 +177,7 @@ static void conclude(struct serve_worker *w, struct serve_setup *s, int r)
 		return;
 	}
 	serve_refuse(w->options->listener, s->asked.id, -r); /* where it still waits */
-	serve_conclude(s, SERVE_FAILED, -r, "the kernel refused the ring: %s", strerror(-r));
+	serve_conclude_refused(s, r);
 }
 
 int serve_by_caller(struct serve_worker *w, struct serve_setup *s)

@@ -176,13 +176,21 @@ static void fail(struct serve_worker *w, struct serve_setup *s, int r, const cha
 	serve_conclude(s, SERVE_FAILED, error, "%s: %s", what, strerror(-r));
 }
 
+static void refuse(struct serve_worker *w, struct serve_setup *s, int r)
+{
+	if (r == -EOWNERDEAD)
+		return fail(w, s, r, "the process that makes rings was killed, or took too long");
+	serve_refuse(w->options->listener, s->asked.id, -r);
+	serve_conclude_refused(s, r);
+}
+
 int serve_by_helper(struct serve_worker *w, struct serve_setup *s)
 {
 	CLEANUP(cleanup_fd) int ring = -1;
 	int r = make(w, s, &ring);
 
 	if (r < 0)
-		return fail(w, s, r, "the kernel refused the ring"), 0;
+		return refuse(w, s, r), 0;
 	if (r > 0)
 		return serve_deny_limit(w, s, (enum policy_field)r, NULL), 0;
 	r = hand_over(w, s, ring);

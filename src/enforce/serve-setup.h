@@ -89,6 +89,9 @@ serve_conclude(struct serve_setup *s, enum serve_kind kind, int error, const cha
 /* Refuses because a limit of the process would not hold: by a capability that it has, or (NULL) that cannot be set. */
 void serve_deny_limit(struct serve_worker *w, struct serve_setup *s, enum policy_field field, const char *capability);
 
+/* The kernel refused the ring: -errno, and what would help where that is known. */
+void serve_conclude_refused(struct serve_setup *s, int r);
+
 /* ---- serve-thread.c ---- */
 
 /*

@@ -66,6 +66,14 @@ void serve_conclude(struct serve_setup *s, enum serve_kind kind, int error, cons
 	s->report.error = error;
 }
 
+void serve_conclude_refused(struct serve_setup *s, int r)
+{
+	serve_conclude(s, SERVE_FAILED, -r, "the kernel refused the ring: %s", strerror(-r));
+	if (r == -ENOMEM)
+		snprintf(s->report.remedy, sizeof(s->report.remedy),
+			 "a higher RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=, --ulimit memlock=)");
+}
+
 static void tell(struct serve_worker *w, struct serve_setup *s)
 {
 	struct serve_shared *shared = w->options->shared;

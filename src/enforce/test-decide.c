@@ -265,6 +265,11 @@ static void own_memory_is_refused_as_unknown(void **state)
 	/* A policy's denial comes first. */
 	policy.setup_flags = 0;
 	v = ask(&policy, MECHANISM_STRIP, URING_SETUP_NO_MMAP);
+	assert_string_equal(v.remedy, ""); /* strip could not give it */
+	assert_non_null(strstr(v.what, "strip"));
+	v = ask(&policy, MECHANISM_CALLER, URING_SETUP_NO_MMAP);
+	assert_string_equal(v.remedy, "setupFlags: add NO_MMAP");
+	v = ask(&policy, MECHANISM_STRIP, URING_SETUP_NO_MMAP);
 	assert_denied(&v, POLICY_SETUP_FLAGS, EPERM);
 }
 
