@@ -193,19 +193,18 @@ int serve_by_caller(struct serve_worker *w, struct serve_setup *s)
 		return serve_deny_limit(w, s, (enum policy_field)r, NULL), 0;
 	if (r < 0)
 		return conclude(w, s, r), 0;
-	r = serve_write_params(s, &s->verdict.params);
-	if (r == 0)
-		r = serve_take(w, &s->asked, true, &injection);
+	r = serve_take(w, &s->asked, true, &injection);
 	if (r == 0) {
-		r = make_there(w, s, &injection, files);
+		/* Not before: a signal may have ended the call, and the next one's parameters lie at the same place. */
+		r = serve_write_params(s, &s->verdict.params);
+		if (r == 0)
+			r = make_there(w, s, &injection, files);
 		if (r < 0)
 			(void)serve_write_params(s, &s->original);
 		inject_return(&injection, r);
 		inject_end(&injection);
 	}
-	if (r == SERVE_OUT_OF_REACH)
-		(void)serve_write_params(s, &s->original);
-	else
+	if (r != SERVE_OUT_OF_REACH)
 		conclude(w, s, r);
 	return r == SERVE_OUT_OF_REACH ? r : 0;
 }
