@@ -2,15 +2,15 @@
 /*
  * The agent and the BPF guard. A container whose profile asks about ENABLE_RINGS too makes its rings itself when the
  * guard holds its cgroup to disabled ones. The rule is for a cgroup, so that must be the container's own: where it is
- * the root, or the agent or another container is in it or below, others would be held to it.
+ * the root, or the agent is in it or below, or another container in it, others would be held to it.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "enforce/agent-inner.h"
+#include "enforce/cgroup.h"
 #include "enforce/guard-policy.h"
 #include "enforce/guard.h"
 #include "kernel/proc.h"
@@ -37,12 +37,10 @@ void agent_guard_close(struct agent *agent)
 
 static int read_path(int pid, char *path, size_t size)
 {
-	char file[64], text[4096];
-	ssize_t n;
+	char text[4096];
+	int r = cgroup_read(pid, text, sizeof text);
 
-	snprintf(file, sizeof file, "/proc/%d/cgroup", pid);
-	n = proc_read(file, text, sizeof text);
-	return n < 0 ? (int)n : proc_parse_cgroup(text, "", path, size);
+	return r < 0 ? r : proc_parse_cgroup(text, "", path, size);
 }
 
 static bool is_within(const char *path, const char *folder)
@@ -115,7 +113,7 @@ int agent_guard_change(struct agent *agent, struct agent_container *container, s
 
 void agent_guard_let_go(struct agent *agent, struct agent_container *container)
 {
-	if (container->cgroup && !is_shared(agent, container, container->cgroup))
+	if (container->cgroup)
 		(void)guard_remove_rule(agent->guard, container->cgroup, NULL);
 	container->cgroup = 0;
 }

@@ -109,8 +109,10 @@ static int make_folder(const char *above, const char *name, char *folder, size_t
 int cgroup_make(const char *name, char *ret_folder, size_t size)
 {
 	char ours[TEXT_BYTES], path[PROC_PATH_MAX], above[PATH_MAX], folder[PATH_MAX];
-	ssize_t n = proc_read("/proc/self/cgroup", ours, sizeof(ours));
-	int r = n < 0 ? (int)n : proc_parse_cgroup(ours, hierarchies[0].controller, path, sizeof(path));
+	int r = cgroup_read(getpid(), ours, sizeof(ours));
+
+	if (r == 0)
+		r = proc_parse_cgroup(ours, hierarchies[0].controller, path, sizeof(path));
 
 	if (r == 0)
 		r = folder_of(&hierarchies[0], path, above);

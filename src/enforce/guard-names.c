@@ -11,6 +11,7 @@
 
 #include "abi/decode.h"
 #include "base/err.h"
+#include "enforce/cgroup.h"
 #include "enforce/guard.h"
 #include "kernel/host.h"
 #include "kernel/proc.h"
@@ -91,17 +92,17 @@ int guard_cgroup(const char *path, uint64_t *ret_cgroup, struct err *err)
 
 int guard_cgroup_of(int pid, uint64_t *ret_cgroup, struct err *err)
 {
-	char file[64], text[4096], mount[PROC_PATH_MAX], membership[PROC_PATH_MAX], path[2 * PROC_PATH_MAX];
-	ssize_t n;
+	char text[4096], mount[PROC_PATH_MAX], membership[PROC_PATH_MAX], path[2 * PROC_PATH_MAX];
 	int r = kernel_cgroup2(mount, sizeof mount);
 
 	if (r < 0)
 		return err_set(err, r, "no cgroups of version 2 are mounted");
-	snprintf(file, sizeof file, "/proc/%d/cgroup", pid);
-	n = proc_read(file, text, sizeof text);
-	r = n < 0 ? (int)n : proc_parse_cgroup(text, "", membership, sizeof membership);
+	r = cgroup_read(pid, text, sizeof text);
 	if (r < 0)
-		return err_set(err, r, "%s: %s", file, n < 0 ? strerror(-r) : "it names no cgroup of version 2");
+		return err_set(err, r, "/proc/%d/cgroup: %s", pid, strerror(-r));
+	r = proc_parse_cgroup(text, "", membership, sizeof membership);
+	if (r < 0)
+		return err_set(err, r, "/proc/%d/cgroup: it names no cgroup of version 2", pid);
 	snprintf(path, sizeof path, "%s%s", mount, membership);
 	return guard_cgroup(path, ret_cgroup, err);
 }
