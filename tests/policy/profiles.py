@@ -102,7 +102,7 @@ def fio(tap):
     with foreign.folder() as folder:
         for kind, thorough, strongest in FIO:
             compare(tap, f"fio {kind}", ["fio", "--name=job", "--ioengine=io_uring", "--bs=4k", "--iodepth=32", "--size=4m", "--randseed=1",
-                                         f"--directory={folder}", "--minimal", *kind.split()], thorough, strongest, figures)
+                                         f"--directory={folder}", f"--aux-path={folder}", "--minimal", *kind.split()], thorough, strongest, figures)
 
 
 # --- qemu-img and plocate
