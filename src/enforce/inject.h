@@ -3,11 +3,15 @@
  * Makes a thread that waits for the answer to a system call issue calls of its own before it goes on: a ring belongs to
  * the process that makes it, and one with SINGLE_ISSUER to the task that enables it.
  *
- * One shot by ptrace: the thread is seized while it waits and told to stop; whatever it is answered, it stops on its
+ * One shot by ptrace: the thread is seized while it waits, and told to stop; whatever it is answered, it stops on its
  * way back, before the first instruction behind the call. There it is verified that it is where it must be, signals are
  * held back, and the instruction that made the call is run again with other registers, as often as needed. Then
  * everything is put back, with the result that it shall see, and the thread is left. One that is traced already
  * (strace, gdb) cannot be seized, and nothing happens to it.
+ *
+ * Between being seized and being told to stop it waits on, but for a signal it stops too, before any handler: one that
+ * was seen to wait after it was seized runs nothing of its own until it is left, unless it is answered. Such a signal
+ * is put back among those that wait.
  *
  * Being told to stop ends the wait, unless the filter was installed with WAIT_KILLABLE_RECV; then an answer must. So
  * the call that it waited for is lost either way, and is the first to be issued again. What is issued passes the
@@ -24,9 +28,11 @@
 #include <sys/user.h>
 
 struct injection {
-	pid_t thread;       /* 0 = not seized */
-	bool stopped, held; /* held: it is where it must be, its signals wait */
-	int status;         /* of the stop */
+	pid_t thread; /* 0 = not seized */
+	bool stopped;
+	bool held;   /* its signals are */
+	bool placed; /* it is where it must be */
+	int status;  /* of the stop */
 	struct user_regs_struct before;
 	uint64_t mask; /* of its signals, as it was */
 };
@@ -42,17 +48,18 @@ enum {
 	INJECT_RUNNING,
 };
 
-/*
- * The answer that ends its wait may follow. `kill`: should this process end before inject_end(), the thread's process
- * is killed. -errno: it is not seized (-EPERM: by somebody else, or out of reach).
- */
-int inject_begin(struct injection *injection, pid_t thread, bool kill);
+/* Seized. -errno: it is not (-EPERM: it is by somebody else, or out of reach). */
+int inject_begin(struct injection *injection, pid_t thread);
+
+/* Tells it to stop. The answer that ends its wait may follow. */
+int inject_stop(struct injection *injection);
 
 /*
  * Waits until it comes back from the call that it waited for, issued just before `instruction`, interrupted or with
- * -EAGAIN. INJECT_GONE, or -EPROTO: it is somewhere else, and will ask again.
+ * -EAGAIN. INJECT_GONE, or -EPROTO: it is somewhere else, and will ask again. `kill`: should this process end before
+ * inject_end(), the thread's process is killed.
  */
-int inject_take(struct injection *injection, const struct inject_call *call, uint64_t instruction);
+int inject_take(struct injection *injection, const struct inject_call *call, uint64_t instruction, bool kill);
 
 /* Sets it off into a call; INJECT_GONE or -errno. */
 int inject_start(struct injection *injection, const struct inject_call *call);

@@ -95,23 +95,23 @@ static int let_through(const struct serve_worker *w, void *context, uint64_t id)
 }
 
 /* 0 or what it got instead. */
-static int enable_there(struct serve_worker *w, struct injection *injection, int fd)
+static int enable_there(struct serve_worker *w, struct serve_setup *s, int fd)
 {
 	const struct inject_call call = { SYS_io_uring_register, { (uint64_t)fd, URING_REG_ENABLE_RINGS } };
 	bool through = false;
 	int64_t result;
-	int r = serve_call(w, injection, &call, let_through, &through, &result);
+	int r = serve_call(w, s, &call, let_through, &through, &result);
 
 	return r < 0 ? r : (int)result;
 }
 
-static void close_there(struct serve_worker *w, struct injection *injection, int fd)
+static void close_there(struct serve_worker *w, struct serve_setup *s, int fd)
 {
 	const struct inject_call call = { SYS_close, { (uint64_t)fd } };
 	bool through = false;
 	int64_t result;
 
-	(void)serve_call(w, injection, &call, let_through, &through, &result);
+	(void)serve_call(w, s, &call, let_through, &through, &result);
 }
 
 /* ---- a set-up ---- */
@@ -127,16 +127,16 @@ static void settle_params(struct serve_setup *s)
 	(void)serve_write_params(s, &s->params);
 }
 
-static int enable(struct serve_worker *w, const struct serve_setup *s, struct injection *injection, int ring, int fd)
+static int enable(struct serve_worker *w, struct serve_setup *s, int ring, int fd)
 {
 	if (s->verdict.leave_disabled)
 		return 0;
-	return s->verdict.caller_enables ? enable_there(w, injection, fd)
+	return s->verdict.caller_enables ? enable_there(w, s, fd)
 					 : kernel_register(ring, URING_REG_ENABLE_RINGS, NULL, 0);
 }
 
 /* `fd` is what the kernel gave the caller for its ring. */
-static int finish(struct serve_worker *w, struct serve_setup *s, struct injection *injection, int files, int fd)
+static int finish(struct serve_worker *w, struct serve_setup *s, int files, int fd)
 {
 	CLEANUP(cleanup_fd) int ring = kernel_pidfd_getfd(files, fd, 0);
 	int r = ring < 0 ? ring : restrict_ring(w, ring);
@@ -144,9 +144,9 @@ static int finish(struct serve_worker *w, struct serve_setup *s, struct injectio
 	if (r < 0)
 		set_astray(w);
 	else
-		r = enable(w, s, injection, ring, fd);
+		r = enable(w, s, ring, fd);
 	if (r < 0) {
-		close_there(w, injection, fd);
+		close_there(w, s, fd);
 		return r;
 	}
 	settle_params(s);
@@ -154,18 +154,18 @@ static int finish(struct serve_worker *w, struct serve_setup *s, struct injectio
 }
 
 /* The descriptor that it has now, or -errno. */
-static int make_there(struct serve_worker *w, struct serve_setup *s, struct injection *injection, int files)
+static int make_there(struct serve_worker *w, struct serve_setup *s, int files)
 {
 	const struct inject_call call = { SYS_io_uring_setup, { s->verdict.entries, s->asked.data.args[1] } };
 	bool through = false;
 	int64_t result;
-	int r = serve_call(w, injection, &call, let_through, &through, &result);
+	int r = serve_call(w, s, &call, let_through, &through, &result);
 
 	if (r < 0 && through)
 		set_astray(w);
 	if (r < 0 || result < 0)
 		return r < 0 ? r : (int)result;
-	r = finish(w, s, injection, files, (int)result);
+	r = finish(w, s, files, (int)result);
 	return r < 0 ? r : (int)result;
 }
 
@@ -183,7 +183,6 @@ static void conclude(struct serve_worker *w, struct serve_setup *s, int r)
 int serve_by_caller(struct serve_worker *w, struct serve_setup *s)
 {
 	CLEANUP(cleanup_fd) int files = open_files_of((pid_t)s->asked.pid);
-	struct injection injection;
 	int r;
 
 	if (files < 0)
@@ -193,16 +192,14 @@ int serve_by_caller(struct serve_worker *w, struct serve_setup *s)
 		return serve_deny_limit(w, s, (enum policy_field)r, NULL), 0;
 	if (r < 0)
 		return conclude(w, s, r), 0;
-	r = serve_take(w, &s->asked, true, &injection);
+	r = serve_take(w, s, true);
 	if (r == 0) {
-		/* Not before: a signal may have ended the call, and the next one's parameters lie at the same place. */
 		r = serve_write_params(s, &s->verdict.params);
 		if (r == 0)
-			r = make_there(w, s, &injection, files);
-		if (r < 0)
+			r = make_there(w, s, files);
+		if (r < 0 && r != -ESRCH)
 			(void)serve_write_params(s, &s->original);
-		inject_return(&injection, r);
-		inject_end(&injection);
+		serve_leave(s, r);
 	}
 	if (r != SERVE_OUT_OF_REACH)
 		conclude(w, s, r);
@@ -222,22 +219,20 @@ static int check_disabled(const struct serve_worker *w, int ring)
 	return r == -EEXIST || r == -EACCES ? -EBADFD : r;
 }
 
-static int enable_by_number(struct serve_worker *w, const struct serve_setup *s)
+static int enable_by_number(struct serve_worker *w, struct serve_setup *s)
 {
 	const __u64 *args = s->asked.data.args;
 	const struct inject_call call = { SYS_io_uring_register, { args[0], args[1], args[2], args[3] } };
-	struct injection injection;
 	bool through = false;
 	int64_t result = -EAGAIN;
-	int r = serve_take(w, &s->asked, true, &injection);
+	int r = serve_take(w, s, true);
 
 	if (r == SERVE_OUT_OF_REACH)
 		return -EPERM;
 	if (r < 0)
 		return r;
-	r = serve_call(w, &injection, &call, let_through, &through, &result);
-	inject_return(&injection, r < 0 ? r : result);
-	inject_end(&injection);
+	r = serve_call(w, s, &call, let_through, &through, &result);
+	serve_leave(s, r < 0 ? r : result);
 	return 0;
 }
 

@@ -135,37 +135,50 @@ static int let_enable(const struct serve_worker *w, void *context, uint64_t id)
 	return serve_continue(w->options->listener, id);
 }
 
-/* It asks for its ring once more, gets it, and enables it before it knows. */
-static int give_and_enable(struct serve_worker *w, struct serve_setup *s, int ring)
+/* 0 and its descriptor; or what it got instead. A ring that is never enabled is of no use, and of no harm. */
+static int give_and_enable(struct serve_worker *w, struct serve_setup *s, int ring, int64_t *ret_fd)
 {
 	const __u64 *args = s->asked.data.args;
 	struct inject_call call = { SYS_io_uring_setup, { args[0], args[1] } };
-	struct injection injection;
-	int64_t fd, result = 0;
-	int r = serve_take(w, &s->asked, false, &injection);
+	int64_t result = 0;
+	int r = serve_call(w, s, &call, give_here, &ring, ret_fd);
+
+	if (r < 0 || *ret_fd < 0)
+		return r < 0 ? r : (int)*ret_fd;
+	if (!s->verdict.caller_enables)
+		return 0;
+	call = (struct inject_call){ SYS_io_uring_register, { (uint64_t)*ret_fd, URING_REG_ENABLE_RINGS } };
+	r = serve_call(w, s, &call, let_enable, NULL, &result);
+	return r < 0 ? r : (int)result;
+}
+
+/* It is taken in hand, asks for its ring once more, gets it, and enables it before it knows. */
+static int hand_over_there(struct serve_worker *w, struct serve_setup *s, int ring)
+{
+	int64_t fd = -1;
+	int r = serve_take(w, s, false);
 
 	if (r)
 		return r;
-	r = serve_call(w, &injection, &call, give_here, &ring, &fd);
-	if (r == 0 && fd >= 0) {
-		call = (struct inject_call){ SYS_io_uring_register, { (uint64_t)fd, URING_REG_ENABLE_RINGS } };
-		r = serve_call(w, &injection, &call, let_enable, NULL, &result);
+	r = serve_write_params(s, &s->params);
+	if (r == 0) {
+		r = give_and_enable(w, s, ring, &fd);
+		if (r < 0 && r != -ESRCH)
+			(void)serve_write_params(s, &s->original);
 	}
-	if (r == 0)
-		r = fd < 0 ? (int)fd : (int)result;
-	/* A ring that is never enabled is of no use, and of no harm. */
-	inject_return(&injection, r < 0 ? r : fd);
-	inject_end(&injection);
+	serve_leave(s, r < 0 ? r : fd);
 	return r;
 }
 
 static int hand_over(struct serve_worker *w, struct serve_setup *s, int ring)
 {
-	int r = serve_write_params(s, &s->params);
+	int r;
 
-	if (r < 0)
-		return r;
-	return s->verdict.caller_enables ? give_and_enable(w, s, ring) : give(w, s->asked.id, ring);
+	if (s->verdict.caller_enables || s->caller.thread)
+		return hand_over_there(w, s, ring);
+	/* Its memory may long be something else's. */
+	r = serve_is_valid(w->options->listener, s->asked.id) ? serve_write_params(s, &s->params) : -EINTR;
+	return r < 0 ? r : give(w, s->asked.id, ring);
 }
 
 static void fail(struct serve_worker *w, struct serve_setup *s, int r, const char *what)

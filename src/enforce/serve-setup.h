@@ -30,6 +30,9 @@
 
 struct err;
 
+/* What those behind the listener do when a signal comes while they are being answered. */
+enum serve_waits { SERVE_WAITS_UNKNOWN, SERVE_WAITS_UNTIL_SIGNAL, SERVE_WAITS_TO_THE_END };
+
 struct serve_worker {
 	struct serve_worker_options *options;
 	struct maker *maker;
@@ -42,6 +45,7 @@ struct serve_worker {
 	size_t buffer_bytes;
 	struct seccomp_notif held[SERVE_HELD]; /* from `first` to `end`, both ever growing */
 	uint64_t first, end;
+	enum serve_waits waits;
 };
 
 struct serve_setup {
@@ -51,6 +55,7 @@ struct serve_setup {
 	struct decide_request request;
 	struct decide_verdict verdict;
 	struct limits limits; /* that it shall have, where it has not had them from its beginning */
+	struct injection caller;
 	struct serve_report report;
 	bool is_quiet; /* nobody wants to hear of it */
 	uint64_t began;
@@ -95,16 +100,27 @@ void serve_conclude_refused(struct serve_setup *s, int r);
 /* ---- serve-thread.c ---- */
 
 /*
- * The caller is taken in hand, and its notification answered. 0, SERVE_OUT_OF_REACH or -errno (-ESRCH: it is gone,
- * -EPROTO: it went elsewhere and will ask again); unless 0, nothing is to be ended.
+ * The caller is bound to the call that it asked about: a signal does not take it on to the next one. 0,
+ * SERVE_OUT_OF_REACH or -EINTR (something had ended the call). Bound or taken, it is to be left in the end.
  */
-int serve_take(const struct serve_worker *w, const struct seccomp_notif *asked, bool kill, struct injection *injection);
+int serve_bind(const struct serve_worker *w, struct serve_setup *s);
+void serve_leave(struct serve_setup *s, int64_t result); /* what it sees, where it was taken */
+
+/* Whether a signal may end the call, as far as is known yet, so that binding comes first. */
+bool serve_is_fleeting(const struct serve_worker *w);
+
+/*
+ * The caller is bound if it was not, and taken in hand, and its notification answered. 0, SERVE_OUT_OF_REACH or -errno
+ * (-EINTR, -ESRCH: it is gone, -EPROTO: it went elsewhere and will ask again); unless 0, it is left. Where it is taken
+ * it stands in the very call that `asked` tells of. `kill`: should we end before it is left, its process is killed.
+ */
+int serve_take(struct serve_worker *w, struct serve_setup *s, bool kill);
 
 /* What is done when the filter asks about the call; -ENOENT: the thread does not wait any more. */
 typedef int serve_deal(const struct serve_worker *w, void *context, uint64_t id);
 
-/* Has it issue the call, again when it was interrupted: 0 and the result, -ESRCH or -errno. */
-int serve_call(struct serve_worker *w, struct injection *injection, const struct inject_call *call, serve_deal *deal,
+/* Has the one taken issue the call, again when it was interrupted: 0 and the result, -ESRCH or -errno. */
+int serve_call(struct serve_worker *w, struct serve_setup *s, const struct inject_call *call, serve_deal *deal,
 	       void *context, int64_t *ret_result);
 
 /* ---- serve-helper.c, serve-caller.c: 0 (dealt with and concluded) or SERVE_OUT_OF_REACH ---- */

@@ -191,13 +191,23 @@ static int attempt(struct serve_worker *w, struct serve_setup *s)
 	return s->request.mechanism == MECHANISM_CALLER ? serve_by_caller(w, s) : serve_by_helper(w, s);
 }
 
-static void look_and_attempt(struct serve_worker *w, struct serve_setup *s)
+/* Its parameters are read, and are this call's; where it could leave it before it is answered, it no longer can. */
+static int look(struct serve_worker *w, struct serve_setup *s)
 {
 	int r = serve_read_params(s, &s->original);
 
 	if (r == 0 && !serve_is_valid(w->options->listener, s->asked.id))
-		r = -ESRCH;
-	if (r == -EFAULT || r == -ESRCH)
+		return -ESRCH;
+	if (r == 0 && w->options->mechanism != MECHANISM_STRIP && serve_is_fleeting(w))
+		r = serve_bind(w, s);
+	return r == SERVE_OUT_OF_REACH ? 0 : r;
+}
+
+static void look_and_attempt(struct serve_worker *w, struct serve_setup *s)
+{
+	int r = look(w, s);
+
+	if (r == -EFAULT || r == -ESRCH || r == -EINTR)
 		return fail(w, s, -r, r == -EFAULT ? "its parameters are not in its memory" : "it was gone");
 	if (r < 0)
 		return fail(w, s, serve_errno(&w->options->policy), "its memory may not be read");
@@ -240,6 +250,7 @@ static void handle(struct serve_worker *w, const struct seccomp_notif *asked)
 	s.report.tid = s.report.pid = (pid_t)asked->pid;
 	s.report.entries = s.request.entries = (uint32_t)asked->data.args[0];
 	dispatch(w, &s);
+	inject_end(&s.caller);
 	s.report.latency_ns = now_ns() - s.began;
 	if (!s.is_quiet)
 		tell(w, &s); /* reads /proc: under the clock too */
