@@ -8,20 +8,10 @@
 #include <stdint.h>
 
 #include "enforce/policy.h"
+#include "enforce/serve-shared.h"
 #include "enforce/serve.h"
 
 #define SERVE_ARCH AUDIT_ARCH_X86_64
-
-enum { SERVE_HELD = 256 }; /* notifications that may wait in the worker for one that it must answer before */
-
-/* In shared memory: what the guardian must know when the worker is no more. */
-struct serve_shared {
-	_Atomic uint64_t notification;     /* that is being answered, 0 = none */
-	_Atomic uint64_t held[SERVE_HELD]; /* received and not yet begun, 0 = none */
-	_Atomic int32_t asking;            /* whose */
-	_Atomic bool astray;               /* where nobody shares it */
-	_Atomic uint64_t made, altered, denied, failed, unreported;
-};
 
 struct serve_worker_options {
 	int listener, socket; /* the guardian's: SOCK_SEQPACKET. Reports go out, policies come in. */
@@ -38,10 +28,11 @@ struct serve_worker_options {
 /* What the worker does, in a process of its own. */
 void serve_worker_main(struct serve_worker_options *options) __attribute__((noreturn));
 
+/* 0, -ENOENT (its caller has gone), -EINPROGRESS (nobody has received it). `error` is positive. */
+int serve_answer(int listener, uint64_t id, int64_t value, int error);
+
 /* Answers with a positive errno; a caller that has gone is no error. */
 void serve_refuse(int listener, uint64_t notification, int error);
 
 /* Process and name of the thread that asked, as far as it is still there. */
 void serve_name(struct serve_report *report);
-
-int serve_errno(const struct policy *policy); /* what a denied set-up answers, positive */

@@ -69,6 +69,7 @@ static int receive(struct serve_worker *w, struct seccomp_notif *ret_notificatio
 	if (r < 0)
 		return r;
 	memcpy(ret_notification, w->buffer, sizeof(*ret_notification));
+	atomic_store(&w->options->shared->last, ret_notification->id);
 	return 0;
 }
 

@@ -77,8 +77,7 @@ bool serve_has_held(const struct serve_worker *w);
 int serve_receive_own(struct serve_worker *w, struct injection *injection, const struct inject_call *call,
 		      uint64_t *ret_id);
 
-int serve_answer(int listener, uint64_t id, int64_t value, int error); /* positive errno */
-int serve_continue(int listener, uint64_t id);                         /* the kernel carries the call out */
+int serve_continue(int listener, uint64_t id); /* the kernel carries the call out */
 bool serve_is_valid(int listener, uint64_t id);
 int serve_put_ring(int listener, uint64_t id, int ring); /* its number in the program, or -errno */
 

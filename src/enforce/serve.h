@@ -24,6 +24,7 @@
 
 struct err;
 struct policy;
+struct serve_shared;
 
 enum serve_kind {
 	SERVE_MADE,    /* a ring as it was asked for */
@@ -76,13 +77,27 @@ struct serve_options {
 	 * whether one of them may have a ring that nobody restricted (serve-caller.c). NULL = there is nobody else.
 	 */
 	_Atomic bool *astray;
+	/*
+	 * NULL, or the caller's own shared memory for this listener: zeroes, or what another guardian left behind, once
+	 * serve_recover() has been through it.
+	 */
+	struct serve_shared *shared;
 	bool set_limits;               /* who asks gets the policy's limits first: it began without them */
 	uint32_t patience_ms;          /* how long one request may take; 0 = 1000 */
 	serve_report_function *report; /* in the guardian, from serve_dispatch() and serve_run(); may be NULL */
 	void *context;
 };
 
+int serve_errno(const struct policy *policy); /* what a denied set-up answers, positive */
+
 struct serve;
+
+/*
+ * Behind a worker that is no more, and before the next one begins: all that it had received and not answered gets
+ * `error` (positive). Whether it was at work on one, which may then have left a ring that nobody restricted: `astray`
+ * is set.
+ */
+bool serve_recover(int listener, struct serve_shared *shared, _Atomic bool *astray, int error);
 
 enum { SERVE_ENDED = 1, SERVE_STOPPED = 2 };
 
