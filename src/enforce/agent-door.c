@@ -16,8 +16,9 @@
 #include "base/err.h"
 #include "enforce/agent-inner.h"
 #include "enforce/agent-pass.h"
+#include "enforce/agent-store.h"
 
-enum { FIRST_CHUNK = 4096, BACKLOG = 128, PASSED_FD = 3, ANSWER_MAX = 16 << 20 };
+enum { FIRST_CHUNK = 4096, BACKLOG = 128, ANSWER_MAX = 16 << 20 };
 
 /* ---- opening ---- */
 
@@ -75,29 +76,27 @@ static int listen_at(const char *path, int *ret_fd, struct err *err)
 	return 0;
 }
 
-/* systemd's protocol: descriptors from 3 on, for the process that LISTEN_PID names. */
-static int passed(void)
+/* The service manager's sockets, in their order; what is kept in its store is passed too. */
+static struct agent_passed *find_passed(const struct agent *agent, size_t which)
 {
-	const char *pid = getenv("LISTEN_PID"), *n = getenv("LISTEN_FDS");
-	int count = pid && n && atol(pid) == (long)getpid() ? atoi(n) : 0;
-
-	unsetenv("LISTEN_PID");
-	unsetenv("LISTEN_FDS");
-	unsetenv("LISTEN_FDNAMES");
-	return count < 0 ? 0 : count;
+	for (size_t i = 0; i < agent->n_passed; i++)
+		if (strncmp(agent->passed[i].name, AGENT_STORE_PREFIX, strlen(AGENT_STORE_PREFIX)) != 0 && which-- == 0)
+			return &agent->passed[i];
+	return NULL;
 }
 
-static int take_passed(int fd, int *ret_fd, struct err *err)
+static int take_passed(struct agent_passed *passed, int *ret_fd, struct err *err)
 {
 	int listens = 0, domain = 0;
 	socklen_t size = sizeof listens;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
-	    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX)
-		return err_set(err, -EINVAL, "descriptor %d, which systemd passed, is no listening Unix socket", fd);
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	*ret_fd = fd;
+	if (getsockopt(passed->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
+	    getsockopt(passed->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX)
+		return err_set(err, -EINVAL, "descriptor %d, which systemd passed, is no listening Unix socket",
+			       passed->fd);
+	fcntl(passed->fd, F_SETFL, fcntl(passed->fd, F_GETFL) | O_NONBLOCK);
+	*ret_fd = passed->fd;
+	passed->fd = -1;
 	return 0;
 }
 
@@ -106,17 +105,17 @@ static void on_control(struct agent *agent, struct agent_source *source);
 
 int agent_door_open(struct agent *agent, struct err *err)
 {
-	int n = passed(), r;
+	struct agent_passed *door = find_passed(agent, 0), *control = find_passed(agent, 1);
+	int r;
 
 	agent->door = (struct agent_source){ .ready = on_door, .fd = -1 };
 	agent->control = (struct agent_source){ .ready = on_control, .fd = -1 };
-	agent->door_is_passed = n > 0;
+	agent->door_is_passed = door;
 	for (size_t i = 0; i < AGENT_CALLERS; i++)
 		agent->callers[i].source.fd = -1;
-	r = n > 0 ? take_passed(PASSED_FD, &agent->door.fd, err)
-		  : listen_at(agent->options.listen, &agent->door.fd, err);
-	if (r == 0 && n > 1)
-		r = take_passed(PASSED_FD + 1, &agent->control.fd, err);
+	r = door ? take_passed(door, &agent->door.fd, err) : listen_at(agent->options.listen, &agent->door.fd, err);
+	if (r == 0 && control)
+		r = take_passed(control, &agent->control.fd, err);
 	else if (r == 0 && *agent->options.control)
 		r = listen_at(agent->options.control, &agent->control.fd, err);
 	if (r == 0)
@@ -180,14 +179,6 @@ static struct agent_caller *admit(struct agent *agent, int door, void (*ready)(s
 
 /* ---- runtimes ---- */
 
-static bool is_listener(int fd)
-{
-	char path[32], target[64] = "";
-
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	return readlink(path, target, sizeof target - 1) > 0 && strcmp(target, "anon_inode:seccomp notify") == 0;
-}
-
 static void arrive(struct agent *agent, struct agent_caller *caller, const struct oci_state *state)
 {
 	int listener;
@@ -197,7 +188,7 @@ static void arrive(struct agent *agent, struct agent_caller *caller, const struc
 		return;
 	}
 	listener = caller->fds[state->seccomp_fd];
-	if (!is_listener(listener)) {
+	if (!agent_pass_is_listener(listener)) {
 		reject(agent, caller, "what came with the state is no seccomp listener");
 		return;
 	}

@@ -5,15 +5,51 @@
  * the root, or the agent is in it or below, or another container in it, others would be held to it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "enforce/agent-inner.h"
+#include "enforce/agent-store.h"
 #include "enforce/cgroup.h"
 #include "enforce/guard-policy.h"
 #include "enforce/guard.h"
 #include "kernel/proc.h"
+
+#define STORED AGENT_STORE_PREFIX "guard-"
+
+static void store(struct agent *agent)
+{
+	char name[AGENT_STORE_NAME];
+	int links[GUARD_LINKS];
+	size_t n = guard_links(agent->guard, links);
+
+	if (getrandom(&agent->guard_name, sizeof agent->guard_name, 0) != sizeof agent->guard_name)
+		return;
+	snprintf(name, sizeof name, STORED "%08x", agent->guard_name);
+	for (size_t i = 0; i < n; i++)
+		(void)agent_store_put(name, links[i]);
+}
+
+bool agent_guard_is_stored(const struct agent_passed *passed)
+{
+	return strncmp(passed->name, STORED, strlen(STORED)) == 0;
+}
+
+void agent_guard_drop_old(struct agent *agent)
+{
+	for (size_t i = 0; i < agent->n_passed; i++) {
+		struct agent_passed *passed = &agent->passed[i];
+
+		if (passed->fd < 0 || !agent_guard_is_stored(passed))
+			continue;
+		agent_store_remove(passed->name);
+		cleanup_fd(&passed->fd);
+		passed->fd = -1;
+	}
+}
 
 int agent_guard_open(struct agent *agent, struct err *err)
 {
@@ -22,6 +58,8 @@ int agent_guard_open(struct agent *agent, struct err *err)
 	if (agent->options.callers == AGENT_CALLERS_NEVER)
 		return 0;
 	r = guard_get(&agent->guard, err);
+	if (r == 0)
+		store(agent);
 	if (r == 0 || agent->options.callers == AGENT_CALLERS_ALWAYS)
 		return r;
 	agent_log(&agent->log, AGENT_INFO, "guard-absent", "s:s", "why", err->text);
@@ -69,7 +107,7 @@ static bool is_shared(const struct agent *agent, const struct agent_container *c
 	for (size_t i = 0; i < AGENT_CONTAINERS; i++) {
 		const struct agent_container *other = &agent->containers[i];
 
-		if (other != container && other->worker > 0 && other->cgroup == cgroup)
+		if (other != container && other->kept && other->kept->cgroup == cgroup)
 			return true;
 	}
 	return false;
@@ -92,28 +130,43 @@ int agent_guard_take(struct agent *agent, struct agent_container *container, str
 
 	if (!agent->guard)
 		return err_set(err, -EOPNOTSUPP, "there is no guard");
-	if (container->state.pid <= 0)
+	if (container->kept->state.pid <= 0)
 		return err_set(err, -ESRCH, "the runtime does not say its process");
-	r = check_own(container->state.pid, err);
+	r = check_own(container->kept->state.pid, err);
 	if (r == 0)
-		r = guard_cgroup_of(container->state.pid, &cgroup, err);
+		r = guard_cgroup_of(container->kept->state.pid, &cgroup, err);
 	if (r == 0 && is_shared(agent, container, cgroup))
 		r = err_set(err, -EBUSY, "another container is in its cgroup");
 	if (r == 0)
 		r = set_rule(agent, container, cgroup, err);
 	if (r == 0)
-		container->cgroup = cgroup;
+		container->kept->cgroup = cgroup;
+	return r;
+}
+
+/* Its number is another cgroup's at no time. */
+int agent_guard_restore(struct agent *agent, struct agent_container *container, struct err *err)
+{
+	uint64_t cgroup = container->kept->cgroup;
+	int r;
+
+	container->kept->cgroup = 0;
+	if (!agent->guard)
+		return err_set(err, -EOPNOTSUPP, "there is no guard");
+	r = set_rule(agent, container, cgroup, err);
+	if (r == 0)
+		container->kept->cgroup = cgroup;
 	return r;
 }
 
 int agent_guard_change(struct agent *agent, struct agent_container *container, struct err *err)
 {
-	return container->cgroup ? set_rule(agent, container, container->cgroup, err) : 0;
+	return container->kept->cgroup ? set_rule(agent, container, container->kept->cgroup, err) : 0;
 }
 
 void agent_guard_let_go(struct agent *agent, struct agent_container *container)
 {
-	if (container->cgroup)
-		(void)guard_remove_rule(agent->guard, container->cgroup, NULL);
-	container->cgroup = 0;
+	if (container->kept->cgroup && agent->guard)
+		(void)guard_remove_rule(agent->guard, container->kept->cgroup, NULL);
+	container->kept->cgroup = 0;
 }

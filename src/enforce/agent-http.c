@@ -94,6 +94,7 @@ static bool agent_is_gone(int fd)
 
 static void __attribute__((noreturn)) serve_pages(int listening, int pair, pid_t parent)
 {
+	int fds[] = { pair, listening };
 	static struct front front;
 	struct MHD_Daemon *daemon;
 	struct err err = { "" };
@@ -105,10 +106,10 @@ static void __attribute__((noreturn)) serve_pages(int listening, int pair, pid_t
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (getppid() != parent)
 		_exit(1);
-	if (agent_pass_keep_only(&pair, &listening) < 0)
+	if (agent_pass_keep_only(fds, 2) < 0)
 		_exit(1);
-	front.agent = pair;
-	daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, &front, MHD_OPTION_LISTEN_SOCKET, listening,
+	front.agent = fds[0];
+	daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, &front, MHD_OPTION_LISTEN_SOCKET, fds[1],
 				  MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
 				  (unsigned int)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES,
 				  MHD_OPTION_END);

@@ -4,11 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FDS_AT_ONCE = 32, FIRST = 3, ASIDE = 16 };
+enum { FDS_AT_ONCE = 32, FIRST = 3 };
 
 union control {
 	struct cmsghdr header;
@@ -79,12 +80,28 @@ ssize_t agent_pass_receive(int from, void *bytes, size_t size, int *fds, size_t 
 	return fits ? n : -E2BIG;
 }
 
-int agent_pass_keep_only(int *a, int *b)
+bool agent_pass_is_listener(int fd)
 {
-	/* Aside first: one may be where the other shall be. */
-	int aside_a = fcntl(*a, F_DUPFD_CLOEXEC, ASIDE), aside_b = fcntl(*b, F_DUPFD_CLOEXEC, ASIDE);
+	char path[32], target[64] = "";
 
-	*a = dup3(aside_a, FIRST, O_CLOEXEC);
-	*b = dup3(aside_b, FIRST + 1, O_CLOEXEC);
-	return *a < 0 || *b < 0 || close_range(FIRST + 2, ~0u, 0) < 0 ? -errno : 0;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	return readlink(path, target, sizeof target - 1) > 0 && strcmp(target, "anon_inode:seccomp notify") == 0;
+}
+
+int agent_pass_keep_only(int *fds, size_t n)
+{
+	unsigned int end = FIRST + (unsigned int)n;
+
+	/* Aside first: one may be where another shall be. */
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, (int)end);
+		if (fds[i] < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = dup3(fds[i], FIRST + (int)i, O_CLOEXEC);
+		if (fds[i] < 0)
+			return -errno;
+	}
+	return close_range(end, ~0u, 0) < 0 ? -errno : 0;
 }

@@ -2,6 +2,7 @@
 /* Bytes and descriptors through a Unix socket. What is received is close-on-exec, and never more than was asked for. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -14,5 +15,8 @@ int agent_pass(int to, const void *bytes, size_t size, int fd);
  */
 ssize_t agent_pass_receive(int from, void *bytes, size_t size, int *fds, size_t max_fds, size_t *n_fds);
 
-/* In a new process: closes all but these two and the standard ones, and renumbers them. 0 or -errno. */
-int agent_pass_keep_only(int *a, int *b);
+/* Whether it is a seccomp listener. */
+bool agent_pass_is_listener(int fd);
+
+/* In a new process: closes all but these and the standard ones, and renumbers them. 0 or -errno. */
+int agent_pass_keep_only(int *fds, size_t n);

@@ -21,7 +21,7 @@ static struct agent_numbers sum_of(const struct agent *agent)
 	struct agent_numbers sum = agent->gone;
 
 	for (size_t i = 0; i < AGENT_CONTAINERS; i++)
-		if (agent->containers[i].worker > 0)
+		if (agent->containers[i].kept)
 			agent_board_add(&sum, page_of(agent, i));
 	return sum;
 }
@@ -63,17 +63,17 @@ static json_t *sqpoll_json(const struct policy *policy)
 static json_t *container_json(const struct agent *agent, size_t i)
 {
 	const struct agent_container *container = &agent->containers[i];
+	const struct oci_state *state = &container->kept->state;
 	struct agent_numbers numbers = { 0 };
 
 	agent_board_add(&numbers, page_of(agent, i));
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:b, s:f, s:o, s:o}", "id",
-			 container->state.id, "bundle", container->state.bundle, "metadata", container->state.metadata,
-			 "annotation", container->state.policy, "policy", container->policy.name, "policy_file",
-			 container->policy.file, "why", container->why, "worker", (int)container->worker, "listeners",
-			 (int)container->listeners, "execs", (int)container->execs, "mechanism",
-			 mechanism_name(container->mechanism), "killed", container->killed, "seconds",
-			 seconds_since(container->since), "sqpoll_budget", sqpoll_json(&container->policy), "setups",
-			 numbers_json(&numbers));
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:b, s:f, s:o, s:o}", "id", state->id,
+			 "bundle", state->bundle, "metadata", state->metadata, "annotation", state->policy, "policy",
+			 container->policy.name, "policy_file", container->policy.file, "why", container->why, "worker",
+			 (int)container->worker, "listeners", (int)agent_crew_listeners(container), "execs",
+			 (int)container->kept->execs, "mechanism", mechanism_name(container->mechanism), "killed",
+			 container->killed, "seconds", seconds_since(container->kept->since), "sqpoll_budget",
+			 sqpoll_json(&container->policy), "setups", numbers_json(&numbers));
 }
 
 static json_t *limits_json(const struct agent *agent)
@@ -85,9 +85,10 @@ static json_t *limits_json(const struct agent *agent)
 
 static json_t *counts_json(const struct agent *agent)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "begun", (json_int_t)agent->begun, "refused",
-			 (json_int_t)agent->refused, "workers_killed", (json_int_t)agent->killed, "workers_crashed",
-			 (json_int_t)agent->crashed, "callers_rejected", (json_int_t)agent->rejected, "reloads",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "begun", (json_int_t)agent->begun, "restored",
+			 (json_int_t)agent->restored, "refused", (json_int_t)agent->refused, "workers_killed",
+			 (json_int_t)agent->killed, "workers_crashed", (json_int_t)agent->crashed, "workers_revived",
+			 (json_int_t)agent->revived, "callers_rejected", (json_int_t)agent->rejected, "reloads",
 			 (json_int_t)agent->reloads);
 }
 
@@ -98,7 +99,7 @@ char *agent_status_json(const struct agent *agent)
 	char *text;
 
 	for (size_t i = 0; i < AGENT_CONTAINERS; i++)
-		if (agent->containers[i].worker > 0)
+		if (agent->containers[i].kept)
 			json_array_append_new(list, container_json(agent, i));
 	root = json_pack("{s:i, s:s, s:i, s:f, s:s, s:s?, s:i, s:I, s:o, s:o, s:o, s:o}", "format", 1, "version",
 			 CIRCLIP_VERSION, "pid", (int)getpid(), "seconds", seconds_since(agent->started_at),
@@ -177,8 +178,8 @@ static void put_container(FILE *to, const struct agent *agent, size_t i)
 	fprintf(to,
 		"circlip_container_setups_total{id=\"%s\",worker=\"%d\",outcome=\"made\"} %" PRIu64 "\n"
 		"circlip_container_setups_total{id=\"%s\",worker=\"%d\",outcome=\"denied\"} %" PRIu64 "\n",
-		agent->containers[i].state.id, (int)agent->containers[i].worker, numbers.made,
-		agent->containers[i].state.id, (int)agent->containers[i].worker, agent_numbers_denied(&numbers));
+		agent->containers[i].kept->state.id, (int)agent->containers[i].worker, numbers.made,
+		agent->containers[i].kept->state.id, (int)agent->containers[i].worker, agent_numbers_denied(&numbers));
 }
 
 static void put_containers(FILE *to, const struct agent *agent)
@@ -187,7 +188,7 @@ static void put_containers(FILE *to, const struct agent *agent)
 	      "# TYPE circlip_container_setups_total counter\n",
 	      to);
 	for (size_t i = 0; i < AGENT_CONTAINERS; i++)
-		if (agent->containers[i].worker > 0)
+		if (agent->containers[i].kept)
 			put_container(to, agent, i);
 }
 
@@ -204,6 +205,10 @@ static void put_counts(FILE *to, const struct agent *agent)
 		  agent->refused },
 		{ "workers_killed_total", "counter", "Workers that fell silent and were killed.", agent->killed },
 		{ "workers_crashed_total", "counter", "Workers that ended by themselves.", agent->crashed },
+		{ "workers_revived_total", "counter", "Workers that took the place of one that ended too early.",
+		  agent->revived },
+		{ "containers_restored_total", "counter", "Containers taken over from an earlier agent.",
+		  agent->restored },
 		{ "callers_rejected_total", "counter", "Connections that brought nothing usable.", agent->rejected },
 		{ "rules_reloads_total", "counter", "Times that the rules were read again.", agent->reloads },
 		{ "metrics_restarts_total", "counter", "Times that the process behind this page was started again.",

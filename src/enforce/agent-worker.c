@@ -4,18 +4,19 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "enforce/agent-board.h"
+#include "enforce/agent-keep.h"
 #include "enforce/agent-pass.h"
 
 enum { BEAT_MS = 500, TOLD = 64 };
 #define TELL_AGAIN_NS 60000000000u
 
 struct served {
-	int listener;
+	int fd;
+	uint32_t listener; /* which it is of the account's */
 	struct serve *serve;
 };
 
@@ -33,13 +34,11 @@ struct worker {
 	size_t n;
 	struct told told[TOLD];
 	size_t n_told;
-	uint64_t unreported;  /* of listeners that are gone */
-	_Atomic bool *astray; /* for all listeners: their programs may trace each other */
+	uint64_t unreported; /* of listeners that are gone */
 };
 
 static void tell(struct worker *worker, struct agent_word *word)
 {
-	word->listeners = (uint32_t)worker->n;
 	if (agent_pass(worker->given.channel, word, sizeof *word, -1) < 0 && word->kind == AGENT_WORD_DENIED)
 		agent_board_untold(worker->given.page);
 }
@@ -93,34 +92,16 @@ static void on_report(void *context, const struct serve_report *report)
 		agent_board_untold(worker->given.page);
 }
 
-static void tell_listeners(struct worker *worker)
+static int add(struct worker *worker, int fd, uint32_t listener, enum mechanism mechanism)
 {
-	struct agent_word word = { .kind = AGENT_WORD_LISTENERS };
-
-	tell(worker, &word);
-}
-
-/* A program for which there is no room gets ENOSYS. */
-static bool has_room(struct worker *worker, int listener)
-{
-	struct err err;
-
-	if (worker->n < AGENT_LISTENERS)
-		return true;
-	(void)close(listener);
-	err_set(&err, -EMFILE, "more than %d programs were started into this container", AGENT_LISTENERS);
-	complain(worker, &err);
-	return false;
-}
-
-static int add(struct worker *worker, int listener, enum mechanism mechanism)
-{
+	struct agent_account *account = worker->given.account;
 	const struct serve_options options = {
-		.listener = listener,
+		.listener = fd,
 		.mechanism = mechanism,
 		.policy = &worker->given.policy,
 		.set_limits = true,
-		.astray = worker->astray,
+		.astray = &account->astray,
+		.shared = &account->listeners[listener].serve,
 		.patience_ms = worker->given.patience_ms,
 		.report = on_report,
 		.context = worker,
@@ -129,29 +110,29 @@ static int add(struct worker *worker, int listener, enum mechanism mechanism)
 	struct err err = { "" };
 	int r;
 
-	if (!has_room(worker, listener))
-		return 0;
 	r = serve_new(&options, &served->serve, &err);
 	if (r < 0) {
 		complain(worker, &err);
 		return r;
 	}
+	served->fd = fd;
 	served->listener = listener;
 	worker->n++;
-	tell_listeners(worker);
 	return 0;
 }
 
+/* The agent may use its place again as soon as it has ended. */
 static void drop(struct worker *worker, size_t i)
 {
+	uint32_t listener = worker->served[i].listener;
 	struct serve_status status;
 
 	serve_get_status(worker->served[i].serve, &status);
 	worker->unreported += status.unreported;
 	worker->served[i].serve = serve_free(worker->served[i].serve);
-	(void)close(worker->served[i].listener);
+	(void)close(worker->served[i].fd);
 	worker->served[i] = worker->served[--worker->n];
-	tell_listeners(worker);
+	atomic_store(&worker->given.account->listeners[listener].ended, true);
 }
 
 static int set_policy(struct worker *worker, const struct policy *policy)
@@ -179,7 +160,7 @@ static int obey(struct worker *worker)
 		return 0;
 	if (n != (ssize_t)sizeof order || (order.kind == AGENT_ORDER_LISTEN) != (fd >= 0))
 		return -EPIPE;
-	return fd >= 0 ? add(worker, fd, order.mechanism) : set_policy(worker, &order.policy);
+	return fd >= 0 ? add(worker, fd, order.listener, order.mechanism) : set_policy(worker, &order.policy);
 }
 
 static int dispatch(struct worker *worker, size_t i)
@@ -230,14 +211,13 @@ static int turn(struct worker *worker)
 int agent_worker_run(const struct agent_worker *given)
 {
 	static struct worker worker;
-	int r;
+	int r = 0;
 
 	worker.given = *given;
-	worker.astray = mmap(NULL, sizeof(*worker.astray), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (worker.astray == MAP_FAILED)
-		return 1;
 	beat(&worker);
-	r = add(&worker, given->listener, given->mechanism);
+	for (uint32_t i = 0; i < AGENT_LISTENERS && r == 0; i++)
+		if (given->listeners[i].fd >= 0)
+			r = add(&worker, given->listeners[i].fd, i, given->listeners[i].mechanism);
 	while (r == 0 && worker.n)
 		r = turn(&worker);
 	return r == 0 ? 0 : 1;

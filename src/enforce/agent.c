@@ -2,16 +2,13 @@
 #include "enforce/agent.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +16,7 @@
 #include "base/err.h"
 #include "enforce/agent-inner.h"
 #include "enforce/agent-rules.h"
+#include "enforce/agent-store.h"
 
 enum { TICK_MS = 200 };
 
@@ -36,26 +34,6 @@ void agent_unwatch(struct agent *agent, struct agent_source *source)
 	epoll_ctl(agent->epoll, EPOLL_CTL_DEL, source->fd, NULL);
 	(void)close(source->fd);
 	source->fd = -1;
-}
-
-/* ---- what the service manager hears ---- */
-
-static void notify(const char *text)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	CLEANUP(cleanup_fd) int fd = -1;
-	socklen_t size;
-
-	if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof address.sun_path)
-		return;
-	memcpy(address.sun_path, path, strlen(path));
-	size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-	if (*path == '@')
-		address.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0)
-		(void)sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
 }
 
 /* ---- signals and time ---- */
@@ -78,7 +56,7 @@ static void reload(struct agent *agent)
 {
 	struct err err = { "" };
 
-	notify("RELOADING=1");
+	agent_store_notify("RELOADING=1");
 	if (read_rules(agent, &err) < 0) {
 		agent_log(&agent->log, AGENT_ERROR, "reload-failed", "s:s", "text", err.text);
 	} else {
@@ -86,7 +64,7 @@ static void reload(struct agent *agent)
 		agent_log(&agent->log, AGENT_INFO, "reloaded", "s:i", "rules", (int)agent_rules_count(agent->rules));
 		agent_crew_reload(agent);
 	}
-	notify("READY=1");
+	agent_store_notify("READY=1");
 }
 
 static void reap(struct agent *agent)
@@ -170,7 +148,7 @@ static int allocate(struct agent *agent, struct err *err)
 	if (!agent->containers || !agent->board || agent->epoll < 0)
 		return err_set(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < AGENT_CONTAINERS; i++)
-		agent->containers[i].channel.fd = -1;
+		agent_container_init(&agent->containers[i]);
 	r = open_signals(agent);
 	if (r == 0)
 		r = open_timer(agent);
@@ -181,6 +159,8 @@ static int begin(struct agent *agent, struct err *err)
 {
 	int r = agent_log_open(agent->options.log, &agent->log, err);
 
+	if (r == 0 && agent_store_take(&agent->passed, &agent->n_passed) < 0)
+		r = err_set(err, -ENOMEM, "out of memory");
 	if (r == 0)
 		r = agent_guard_open(agent, err);
 	if (r == 0)
@@ -207,6 +187,7 @@ static void end(struct agent *agent)
 	agent->board = agent_board_free(agent->board, AGENT_CONTAINERS);
 	agent->rules = agent_rules_free(agent->rules);
 	free(agent->containers);
+	free(agent->passed);
 	agent_log_close(&agent->log);
 }
 
@@ -245,9 +226,10 @@ int agent_run(const struct agent_options *options, struct err *err)
 			  "version", CIRCLIP_VERSION, "mechanism", agent_mechanism(&agent), "listen",
 			  agent.door_is_passed ? "passed by systemd" : options->listen, "rules",
 			  (int)agent_rules_count(agent.rules));
-		notify("READY=1");
+		agent_restore(&agent);
+		agent_store_notify("READY=1");
 		loop(&agent);
-		notify("STOPPING=1");
+		agent_store_notify("STOPPING=1");
 		agent_log(&agent.log, AGENT_INFO, "agent-ended", "s:i", "containers", (int)agent_crew_count(&agent));
 	}
 	end(&agent);

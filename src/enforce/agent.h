@@ -4,16 +4,18 @@
  *
  * A runtime (runc, crun) that starts a container whose seccomp profile says SCMP_ACT_NOTIFY for io_uring_setup connects
  * to listenerPath, says which container it is and hands over the kernel's listener. The agent looks up the policy in
- *its rules and forks a worker, which answers for that container alone, with enforce/serve.h:
+ * its rules and forks a worker, which answers for that container alone, with enforce/serve.h:
  *
  *	runtime ──listenerPath──→ agent ──fork, listener──→ worker of container A ──serve──→ rings of A
  *	                            │                    └→ worker of container B ...
  *	                            ├── control socket: `circlip agent status`
  *	                            └── metrics: a process without rights that speaks HTTP
  *
- * The agent never looks at a container's memory; its workers do. A worker that falls silent is killed, and with it go
- * that container's listeners: the kernel answers its further set-ups with ENOSYS, rings that exist go on. The same
- *holds for all containers when the agent ends: a listener cannot outlive the last process that holds it.
+ * The agent never looks at a container's memory; its workers do. A worker that falls silent is killed and followed by
+ * another. Of each container the agent holds the listeners and a piece of memory (agent-keep.h), which the service
+ * manager keeps too (agent-store.h): the next agent goes on from there (agent-restore.c). Where nobody keeps them, the
+ * kernel answers the container's further set-ups with ENOSYS: a listener cannot outlive the last process that holds it.
+ * Rings that exist go on in any case.
  */
 #pragma once
 

@@ -290,6 +290,17 @@ int guard_get(struct guard **ret_guard, struct err *err)
 	return r == -ENOENT ? guard_load(ret_guard, err) : r;
 }
 
+size_t guard_links(const struct guard *guard, int ret_fds[GUARD_LINKS])
+{
+	const struct bpf_object_skeleton *skeleton = guard->bpf ? guard->bpf->skeleton : NULL;
+	size_t n = 0;
+
+	for (int i = 0; skeleton && !guard->is_pinned && i < skeleton->prog_cnt; i++)
+		if (*skeleton->progs[i].link && n < GUARD_LINKS)
+			ret_fds[n++] = bpf_link__fd(*skeleton->progs[i].link);
+	return n;
+}
+
 struct guard *guard_free(struct guard *guard)
 {
 	if (!guard)

@@ -21,7 +21,7 @@
 struct err;
 struct guard;
 
-enum { GUARD_PATH_MAX = 1024, GUARD_TEXT_MAX = 512 };
+enum { GUARD_PATH_MAX = 1024, GUARD_TEXT_MAX = 512, GUARD_LINKS = 16 };
 
 #define GUARD_PINS "/sys/fs/bpf/circlip"
 
@@ -41,6 +41,9 @@ int guard_pin(struct guard *guard, struct err *err);
 /* Shows it some rings of our own. 0 = it saw them, or refused them. */
 int guard_try(struct guard *guard, struct err *err);
 bool guard_is_pinned(const struct guard *guard);
+/* What holds one that we loaded, in whatever process: descriptors that stay the guard's. How many; 0 of a pinned one.
+ */
+size_t guard_links(const struct guard *guard, int ret_fds[GUARD_LINKS]);
 /* Takes the pinned one away, rules and all. -ENOENT when there was none. */
 int guard_remove(struct err *err);
 

@@ -6,6 +6,7 @@
 #include "enforce/guard.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 struct guard {
@@ -37,6 +38,17 @@ int guard_set_rule(struct guard *guard, uint64_t cgroup, const struct guard_rule
 int guard_remove_rule(struct guard *guard, uint64_t cgroup, struct err *err)
 {
 	return 0;
+}
+
+/* Something to keep. */
+size_t guard_links(const struct guard *guard, int ret_fds[GUARD_LINKS])
+{
+	static int link = -1;
+
+	if (link < 0)
+		link = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ret_fds[0] = link;
+	return link >= 0;
 }
 
 /* ---- the rest, of which only circlip host and doctor make use ---- */

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Containers by runc and crun from a folder that the test makes, and the agent that serves them."""
+import fcntl
 import json
 import os
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -26,10 +29,70 @@ def until(condition, timeout=20):
         time.sleep(0.02)
 
 
+class Manager:
+    """
+    A service manager as far as the agent sees one: hears its notifications, keeps the descriptors that it stores, and passes
+    them on (sd_notify(3), sd_listen_fds(3)). Like systemd it drops those that hang up.
+    """
+    BEFORE = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh"]
+
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "notify.sock")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.socket.setblocking(False)
+        self.stored, self.said = [], []
+
+    def hear(self):
+        while True:
+            try:
+                text, fds, _, _ = socket.recv_fds(self.socket, 4096, 4)
+            except BlockingIOError:
+                return self
+            fields = dict(line.split("=", 1) for line in text.decode().splitlines())
+            self.said.append(fields)
+            if "FDSTORE" in fields:
+                self.stored += [(fields["FDNAME"], fd) for fd in fds]
+            if "FDSTOREREMOVE" in fields:
+                self.drop(lambda name, fd: name == fields["FDNAME"])
+
+    def drop(self, which):
+        for name, fd in self.stored:
+            if which(name, fd):
+                os.close(fd)
+        self.stored = [(name, fd) for name, fd in self.stored if not which(name, fd)]
+
+    def drop_hung_up(self):
+        poll = select.poll()
+        for _, fd in self.stored:
+            poll.register(fd, 0)
+        gone = {fd for fd, what in poll.poll(0) if what & (select.POLLHUP | select.POLLERR)}
+        self.drop(lambda name, fd: fd in gone)
+
+    def names(self):
+        return [name for name, _ in self.hear().stored]
+
+    def start(self, command, **options):
+        self.hear().drop_hung_up()
+        passed = list(self.stored)
+
+        def hand_over():
+            aside = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3 + len(passed)) for _, fd in passed]
+            for i, fd in enumerate(aside):
+                os.dup2(fd, 3 + i)
+        environment = {**os.environ, "NOTIFY_SOCKET": self.path, "LISTEN_FDS": str(len(passed)), "LISTEN_FDNAMES": ":".join(n for n, _ in passed)}
+        return subprocess.Popen(self.BEFORE + command, env=environment, preexec_fn=hand_over, close_fds=False, **options)
+
+    def close(self):
+        self.hear().drop(lambda name, fd: True)
+        self.socket.close()
+
+
 class Agent:
     """`circlip agent` in a folder of its own. `log` are the lines so far."""
 
-    def __init__(self, folder, rules=None, options=(), before=(), program=None):
+    def __init__(self, folder, rules=None, options=(), before=(), program=None, manager=None):
+        self.manager = manager
         self.folder, self.options, self.before, self.program = folder, list(options), list(before), program or circlip.binary()
         self.socket, self.control = os.path.join(folder, "agent.sock"), os.path.join(folder, "control.sock")
         self.log_path, self.rules_path = os.path.join(folder, "agent.log"), os.path.join(folder, "rules.yaml")
@@ -47,7 +110,8 @@ class Agent:
             arguments += ["--rules", self.rules_path]
         begun = len(self.events("agent-begun"))
         with open(os.path.join(self.folder, "agent.err"), "ab") as err:
-            self.process = subprocess.Popen(arguments + self.options, stdin=subprocess.DEVNULL, stdout=err, stderr=err)
+            start = self.manager.start if self.manager else subprocess.Popen
+            self.process = start(arguments + self.options, stdin=subprocess.DEVNULL, stdout=err, stderr=err)
         until(lambda: len(self.events("agent-begun")) > begun or self.process.poll() is not None)
         if self.process.poll() is not None:
             with open(os.path.join(self.folder, "agent.err"), encoding="utf-8", errors="replace") as err:
