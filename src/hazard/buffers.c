@@ -362,7 +362,7 @@ const struct hazard hazard_zc_notif_unaccounted = {
  * that goes on and on reading into exactly the same bytes is taken for one of them, and gets a note. That shows only
  * later, so the finding waits.
  */
-enum { SINK_LOOK = 64, SINK_ALIKE = 48, SINK_NS = 1000000000 };
+enum { SINK_LOOK = 64, SINK_ALIKE = 48 };
 
 /* The ring's cell while and after such a finding waits. */
 union sink {
@@ -432,21 +432,18 @@ static bool note_overlap(void *opaque, struct model_range *other)
 }
 
 struct sink_look {
-	const struct moment *moment;
+	const struct model_ring *ring;
 	union sink *sink;
 };
 
 static enum hazard_decision decide_sink(struct finding *finding, const void *opaque)
 {
 	const struct sink_look *look = opaque;
-	const struct moment *moment = look->moment;
 
-	if (moment->kind == MOMENT_TICK)
-		return moment->time > finding->time + SINK_NS ? HAZARD_TELL : HAZARD_KEEP;
-	if (finding->ring != moment->ring->id)
+	if (finding->ring != look->ring->id)
 		return HAZARD_KEEP;
 	if (look->sink->held) {
-		if (moment->ring->n_submitted < finding->held_for)
+		if (look->ring->n_submitted < finding->held_for)
 			return HAZARD_KEEP;
 		look->sink->held = false;
 		look->sink->is_sink = look->sink->n_alike >= SINK_ALIKE;
@@ -479,17 +476,15 @@ static void report_overlap(struct hazard_context *context, const struct moment *
 		if (!sink->held)
 			*sink = (union sink){ .held = true, .place = place };
 		finding->held_for = request->ring->n_submitted + SINK_LOOK;
-		hazard_hold(context, finding);
+		hazard_hold(context, finding, HAZARD_SECOND);
 	}
 }
 
 static void look_overlap(struct hazard_context *context, const struct moment *moment)
 {
 	struct model_request *request = moment->request;
-	struct sink_look waiting = { moment, NULL };
+	struct sink_look waiting = { .ring = moment->ring };
 
-	if (moment->kind == MOMENT_TICK)
-		hazard_decide_held(context, decide_sink, &waiting);
 	if (!request || !sure(context, moment) || !moment->process || !surely_in_flight(request) || request->refused)
 		return;
 	waiting.sink = (union sink *)hazard_ring_cell(context, request->ring);
@@ -514,7 +509,7 @@ const struct hazard hazard_buffers_overlap_in_flight = {
 	.why = "Two requests in flight use the same memory and the kernel writes to it: which bytes are left there is "
 	       "chance.",
 	.fix = "Give each request in flight its own buffer, or link them so that one ends before the other starts.",
-	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(TICK),
+	.wants = HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
 	.look = look_overlap,
 };

@@ -216,6 +216,8 @@ int hazard_engine_apply(struct hazard_engine *engine, const struct event *event)
 		findings_returned(engine->findings, event->pid, ((const struct event_enter_return *)event)->call);
 	else if (event->kind == EVENT_PROCESS_EXIT)
 		findings_process_ended(engine->findings, event->pid);
+	else if (event->kind == EVENT_TICK)
+		findings_late(engine->findings, engine->model->time);
 	findings_flush(engine->findings, false);
 	return r;
 }
@@ -343,8 +345,9 @@ void hazard_report_after_call(struct hazard_context *context, struct finding *fi
 		findings_add(context->engine->findings, finding);
 }
 
-void hazard_hold(struct hazard_context *context, const struct finding *finding)
+void hazard_hold(struct hazard_context *context, struct finding *finding, uint64_t at_most_ns)
 {
+	finding->held_until = at_most_ns ? finding->time + at_most_ns : 0;
 	findings_keep(context->engine->findings, finding);
 }
 

@@ -302,6 +302,15 @@ void findings_decide(struct findings *findings, const struct hazard *hazard, haz
 	}
 }
 
+void findings_late(struct findings *findings, uint64_t now)
+{
+	for (size_t i = 0; i < findings->n_held;)
+		if (findings->held[i].finding.held_until && now > findings->held[i].finding.held_until)
+			release_held(findings, i);
+		else
+			i++;
+}
+
 void findings_process_ended(struct findings *findings, uint32_t pid)
 {
 	for (size_t i = 0; i < findings->n_held;)

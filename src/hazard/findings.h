@@ -21,9 +21,12 @@ void findings_add(struct findings *findings, const struct finding *finding);
 /* The same, told when call `call` of process `finding->pid` has returned. */
 void findings_hold(struct findings *findings, const struct finding *finding, uint64_t call, bool only_if_consumed);
 
-/* The same, told when its process ends, unless findings_decide() lets it go before. */
+/* The same, told when its process ends or its time is over, unless findings_decide() lets it go before. */
 void findings_keep(struct findings *findings, const struct finding *finding);
 void findings_decide(struct findings *findings, const struct hazard *hazard, hazard_decide *decide, const void *opaque);
+
+/* What was to be held until before `now` counts from now on. */
+void findings_late(struct findings *findings, uint64_t now);
 
 /* The request was taken by the kernel. */
 void findings_consumed(struct findings *findings, uint64_t request_seq);

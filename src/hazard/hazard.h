@@ -81,6 +81,7 @@ struct finding {
 	uint64_t in_flight_ns;		/* how long the request had been in flight, 0 = does not apply */
 	uint64_t count;			/* times seen at this place so far */
 	uint64_t held_for;		/* the rule's own, while it holds the finding back: see hazard_hold() */
+	uint64_t held_until;		/* at the latest; 0 = until its process ends */
 	size_t n_steps;
 	char steps[FINDING_STEPS][FINDING_STEP_BYTES]; /* a deadlock's steps, a chain's members */
 };
@@ -103,12 +104,13 @@ void hazard_report_after_call(struct hazard_context *context, struct finding *fi
 
 /*
  * As hazard_report(), but held back until this rule knows better: hazard_decide_held() asks `decide` about each finding the rule holds. What
- * nobody decided is told when its process ends.
+ * nobody decided is told after `at_most_ns`, or when its process ends (0: only then).
  */
+enum { HAZARD_SECOND = 1000000000 };
 enum hazard_decision { HAZARD_KEEP, HAZARD_DROP, HAZARD_TELL };
 typedef enum hazard_decision hazard_decide(struct finding *finding, const void *opaque);
 
-void hazard_hold(struct hazard_context *context, const struct finding *finding);
+void hazard_hold(struct hazard_context *context, struct finding *finding, uint64_t at_most_ns);
 void hazard_decide_held(struct hazard_context *context, hazard_decide *decide, const void *opaque);
 
 /* True the first time it is called for this rule and request (or ring, or process): "say it once". */

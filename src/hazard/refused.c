@@ -124,7 +124,7 @@ static void look_memlock(struct hazard_context *context, const struct moment *mo
 	finding = hazard_finding(context, moment, NULL);
 	(setup ? say_setup : say_register)(finding, moment);
 	finding->held_for = outcome.what;
-	hazard_hold(context, finding);
+	hazard_hold(context, finding, 0);
 }
 
 const struct hazard hazard_ring_memlock_enomem = {

@@ -9,8 +9,6 @@
 #include "hazard/hazard.h"
 #include "hazard/known.h"
 
-enum { RETRY_NS = 1000000000 }; /* who wants to try again has done so by then */
-
 /* A combination that every kernel refuses: each flag of `all` is set and none of `none`. */
 struct conflict {
 	uint32_t all, none;
@@ -83,23 +81,12 @@ static enum hazard_decision decide_retried(struct finding *finding, const void *
 	return HAZARD_TELL;
 }
 
-static enum hazard_decision decide_late(struct finding *finding, const void *opaque)
-{
-	const uint64_t *time = opaque;
-
-	return *time > finding->time + RETRY_NS ? HAZARD_TELL : HAZARD_KEEP;
-}
-
 static void look_setup_flag_conflict(struct hazard_context *context, const struct moment *moment)
 {
 	const struct event_setup *setup = (const struct event_setup *)moment->event;
 	struct finding *finding;
 	const char *text;
 
-	if (moment->kind == MOMENT_TICK) {
-		hazard_decide_held(context, decide_late, &moment->time);
-		return;
-	}
 	if (setup->result >= 0) {
 		hazard_decide_held(context, decide_retried, setup);
 		return;
@@ -111,7 +98,7 @@ static void look_setup_flag_conflict(struct hazard_context *context, const struc
 	hazard_message(finding, "io_uring_setup(%u entries, flags 0x%x) failed with %d: %s", setup->entries,
 		       setup->asked_flags, setup->result, text);
 	finding->held_for = setup->asked_flags;
-	hazard_hold(context, finding);
+	hazard_hold(context, finding, HAZARD_SECOND); /* who wants to try again has done so by then */
 }
 
 const struct hazard hazard_setup_flag_conflict = {
@@ -121,7 +108,7 @@ const struct hazard hazard_setup_flag_conflict = {
 	.why = "Setup flags have preconditions and exclude one another; the kernel answers EINVAL for all of them and "
 	       "makes no ring.",
 	.fix = "Ask for a combination that any kernel can grant; where a flag may be too new, try again without it.",
-	.wants = HAZARD_WANTS(RING_SETUP) | HAZARD_WANTS(TICK),
+	.wants = HAZARD_WANTS(RING_SETUP),
 	.needs = 0,
 	.look = look_setup_flag_conflict,
 };

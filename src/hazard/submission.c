@@ -3,7 +3,7 @@
 #include "hazard/hazard.h"
 #include "hazard/known.h"
 
-enum { MAX_SLOTS_SCANNED = 256, MAX_ALIKE = 16, STALE_LOOK = 256, STALE_NS = 1000000000 };
+enum { MAX_SLOTS_SCANNED = 256, MAX_ALIKE = 16, STALE_LOOK = 256 };
 
 /* Operations whose repetition does something again. */
 static bool repeats_badly(const struct model_request *request)
@@ -189,8 +189,6 @@ static enum hazard_decision decide_stale(struct finding *finding, const void *op
 {
 	const struct moment *moment = opaque;
 
-	if (moment->kind == MOMENT_TICK)
-		return moment->time > finding->time + STALE_NS ? HAZARD_TELL : HAZARD_KEEP;
 	if (finding->ring != moment->ring->id)
 		return HAZARD_KEEP;
 	if (moment->ring->tags_reused)
@@ -205,8 +203,6 @@ static void look_stale_user_data(struct hazard_context *context, const struct mo
 	struct finding *finding;
 	uint64_t *held;
 
-	if (moment->kind == MOMENT_TICK)
-		hazard_decide_held(context, decide_stale, moment);
 	if (!request || !known_sure(hazard_model(context), moment))
 		return;
 	held = hazard_ring_cell(context, request->ring);
@@ -224,7 +220,7 @@ static void look_stale_user_data(struct hazard_context *context, const struct mo
 		       request->slot);
 	finding->held_for = request->ring->n_submitted + STALE_LOOK;
 	*held = 1;
-	hazard_hold(context, finding);
+	hazard_hold(context, finding, HAZARD_SECOND);
 }
 
 static const char *const stale_supersedes[] = { "user-data-collision", NULL };
@@ -238,7 +234,7 @@ const struct hazard hazard_stale_user_data = {
 	       "completion is handed to that older request's owner.",
 	.fix = "Call io_uring_sqe_set_data() (or set_data64) for every entry, also for those whose completion does not "
 	       "matter.",
-	.wants = HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(TICK),
+	.wants = HAZARD_WANTS(SUBMIT),
 	.needs = SOURCE_SQES,
 	.look = look_stale_user_data,
 	.supersedes = stale_supersedes,

@@ -36,6 +36,11 @@ static void look_held(struct hazard_context *context, const struct moment *momen
 	hazard_report_after_call(context, hazard_finding(context, moment, moment->request), true);
 }
 
+static void look_kept(struct hazard_context *context, const struct moment *moment)
+{
+	hazard_hold(context, hazard_finding(context, moment, moment->request), HAZARD_SECOND);
+}
+
 static void look_wait(struct hazard_context *context, const struct moment *moment)
 {
 	if (moment->kind == MOMENT_TICK &&
@@ -74,6 +79,9 @@ static const struct hazard better_held = { .name = "better-held",
 					   .wants = HAZARD_WANTS(SUBMIT),
 					   .look = look_held,
 					   .supersedes = weak_names };
+static const struct hazard kept = {
+	.name = "kept", .level = HAZARD_ERROR, .wants = HAZARD_WANTS(CONSUMED), .look = look_kept
+};
 static const struct hazard waiting = {
 	.name = "waiting", .level = HAZARD_ERROR, .wants = HAZARD_WANTS(TICK), .look = look_wait
 };
@@ -107,13 +115,18 @@ static const struct hazard blind = { .name = "blind",
 		__VA_ARGS__                                                                                            \
 	}
 
-static void apply(void *event)
+static void apply_at(void *event, uint64_t time)
 {
 	struct event *h = event;
 
 	h->seq = ++next_seq;
-	h->time = h->seq * 1000;
+	h->time = time;
 	assert_int_equal(hazard_engine_apply(engine, event), 0);
+}
+
+static void apply(void *event)
+{
+	apply_at(event, (next_seq + 1) * 1000);
 }
 
 static void begin(const struct hazard *const *rules)
@@ -236,6 +249,20 @@ static void a_held_finding_supersedes_what_comes_meanwhile(void **state)
 	assert_string_equal(told[0], "better-held");
 }
 
+static void what_a_rule_keeps_is_told_after_its_time(void **state)
+{
+	static const struct hazard *const rules[] = { &kept, NULL };
+	struct event tick = { .kind = EVENT_TICK, .size = sizeof(tick) };
+
+	begin(rules);
+	submit_one(0, 1);
+	apply(&tick);
+	assert_int_equal(n_told, 0);
+	apply_at(&tick, UINT64_C(2) * HAZARD_SECOND);
+	assert_int_equal(n_told, 1);
+	assert_string_equal(told[0], "kept");
+}
+
 static void a_rule_sleeps_while_it_remembers_nothing(void **state)
 {
 	static const struct hazard *const rules[] = { &remembering, NULL };
@@ -306,6 +333,7 @@ int main(void)
 		TEST(a_held_finding_waits_for_the_call),
 		TEST(a_held_finding_is_dropped_when_not_consumed),
 		TEST(a_held_finding_supersedes_what_comes_meanwhile),
+		TEST(what_a_rule_keeps_is_told_after_its_time),
 		TEST(a_rule_sleeps_while_it_remembers_nothing),
 		TEST(a_rule_about_chains_is_shown_no_others),
 		TEST(what_cannot_be_seen_is_not_checked),

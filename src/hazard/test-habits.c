@@ -62,7 +62,7 @@ void hazard_report_after_call(struct hazard_context *context, struct finding *fi
 }
 
 /* One at a time; it counts as reported until the rule lets it go. */
-void hazard_hold(struct hazard_context *context, const struct finding *finding)
+void hazard_hold(struct hazard_context *context, struct finding *finding, uint64_t at_most_ns)
 {
 	context->held = *finding;
 	context->holds = true;
