@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "enforce/policy-inner.h"
+#include "enforce/restrictions.h"
 
 enum { TEXT_BYTES = 512, LIST_BYTES = 128 };
 
@@ -34,60 +35,47 @@ static void remark(struct check *c, enum policy_field field, bool note, const ch
 
 /* ---- what is of no use without something else ---- */
 
-enum { WARNING, NOTE };
+enum { OPS = POLICY_OPS, SQE = POLICY_SQE_FLAGS, REGISTER = POLICY_REGISTER_OPS, SETUP = POLICY_SETUP_FLAGS };
 
 /* If one of `any_of` is allowed and none of `one_of` is. Words are split by blanks, and may be groups. */
 static const struct need {
-	enum policy_field field;
+	uint8_t field; /* enum policy_field */
 	const char *any_of;
-	enum policy_field needs;
+	uint8_t needs; /* enum policy_field */
 	const char *one_of;
-	int level;
 	const char *why;
+	bool note; /* else a warning */
 } needs[] = {
-	{ POLICY_OPS, "READ_FIXED WRITE_FIXED READV_FIXED WRITEV_FIXED", POLICY_REGISTER_OPS,
-	  "REGISTER_BUFFERS BUFFERS2 CLONE_BUFFERS", WARNING, "no buffer can be registered for it" },
-	{ POLICY_OPS, "FILES_UPDATE FIXED_FD_INSTALL", POLICY_REGISTER_OPS, "REGISTER_FILES FILES2", WARNING,
+	{ OPS, "READ_FIXED WRITE_FIXED READV_FIXED WRITEV_FIXED", REGISTER, "REGISTER_BUFFERS BUFFERS2 CLONE_BUFFERS",
+	  "no buffer can be registered for it" },
+	{ OPS, "FILES_UPDATE FIXED_FD_INSTALL", REGISTER, "REGISTER_FILES FILES2",
 	  "there is no table of files without it" },
-	{ POLICY_OPS, "FIXED_FD_INSTALL", POLICY_SQE_FLAGS, "FIXED_FILE", WARNING, "the slot is named with that flag" },
-	{ POLICY_REGISTER_OPS, "REGISTER_FILES FILES2", POLICY_SQE_FLAGS, "FIXED_FILE", NOTE,
-	  "requests cannot name a registered file" },
-	{ POLICY_OPS, "READ_MULTISHOT PROVIDE_BUFFERS", POLICY_SQE_FLAGS, "BUFFER_SELECT", WARNING,
-	  "no request can take a provided buffer" },
-	{ POLICY_OPS, "READ_MULTISHOT", POLICY_REGISTER_OPS, "REGISTER_PBUF_RING", NOTE,
-	  "its buffers can then only come from PROVIDE_BUFFERS" },
-	{ POLICY_REGISTER_OPS, "REGISTER_PBUF_RING", POLICY_SQE_FLAGS, "BUFFER_SELECT", NOTE,
-	  "no request can take a provided buffer" },
-	{ POLICY_OPS, "LINK_TIMEOUT", POLICY_SQE_FLAGS, "LINK HARDLINK", WARNING,
-	  "a linked timeout stands behind an entry with that flag" },
-	{ POLICY_OPS, "TIMEOUT", POLICY_OPS, "TIMEOUT_REMOVE ASYNC_CANCEL", WARNING,
-	  "a timeout cannot be taken back before it expires" },
-	{ POLICY_OPS, "POLL_ADD", POLICY_OPS, "POLL_REMOVE ASYNC_CANCEL", WARNING,
-	  "a poll cannot be ended before something happens" },
-	{ POLICY_OPS, "ACCEPT RECV RECVMSG CONNECT FUTEX_WAIT FUTEX_WAITV WAITID EPOLL_WAIT READ_MULTISHOT RECV_ZC",
-	  POLICY_OPS, "ASYNC_CANCEL", WARNING,
-	  "it may wait for ever, and a program that wants to end cannot cancel it" },
-	{ POLICY_OPS, "TIMEOUT_REMOVE", POLICY_OPS, "TIMEOUT LINK_TIMEOUT", WARNING, "there is nothing to remove" },
-	{ POLICY_OPS, "POLL_REMOVE", POLICY_OPS, "POLL_ADD", WARNING, "there is nothing to remove" },
-	{ POLICY_OPS, "LISTEN BIND", POLICY_OPS, "ACCEPT", NOTE, "connections are then accepted by other means only" },
-	{ POLICY_OPS, "URING_CMD128 NOP128", POLICY_SETUP_FLAGS, "SQE128 SQE_MIXED", WARNING,
-	  "entries of 128 bytes need a ring with that flag" },
-	{ POLICY_OPS, "OPENAT STATX", POLICY_OPS, "EPOLL_CTL", NOTE,
+	{ OPS, "FIXED_FD_INSTALL", SQE, "FIXED_FILE", "the slot is named with that flag" },
+	{ REGISTER, "REGISTER_FILES FILES2", SQE, "FIXED_FILE", "requests cannot name a registered file", true },
+	{ OPS, "READ_MULTISHOT PROVIDE_BUFFERS", SQE, "BUFFER_SELECT", "no request can take a provided buffer" },
+	{ OPS, "READ_MULTISHOT", REGISTER, "REGISTER_PBUF_RING", "its buffers can then only come from PROVIDE_BUFFERS",
+	  true },
+	{ REGISTER, "REGISTER_PBUF_RING", SQE, "BUFFER_SELECT", "no request can take a provided buffer", true },
+	{ OPS, "LINK_TIMEOUT", SQE, "LINK HARDLINK", "a linked timeout stands behind an entry with that flag" },
+	{ OPS, "TIMEOUT", OPS, "TIMEOUT_REMOVE ASYNC_CANCEL", "a timeout cannot be taken back before it expires" },
+	{ OPS, "POLL_ADD", OPS, "POLL_REMOVE ASYNC_CANCEL", "a poll cannot be ended before something happens" },
+	{ OPS, "ACCEPT RECV RECVMSG CONNECT FUTEX_WAIT FUTEX_WAITV WAITID EPOLL_WAIT READ_MULTISHOT RECV_ZC", OPS,
+	  "ASYNC_CANCEL", "it may wait for ever, and a program that wants to end cannot cancel it" },
+	{ OPS, "TIMEOUT_REMOVE", OPS, "TIMEOUT LINK_TIMEOUT", "there is nothing to remove" },
+	{ OPS, "POLL_REMOVE", OPS, "POLL_ADD", "there is nothing to remove" },
+	{ OPS, "LISTEN BIND", OPS, "ACCEPT", "connections are then accepted by other means only", true },
+	{ OPS, "URING_CMD128 NOP128", SETUP, "SQE128 SQE_MIXED", "entries of 128 bytes need a ring with that flag" },
+	{ OPS, "OPENAT STATX", OPS, "EPOLL_CTL",
 	  "libuv (Node and others) sends changes of its epoll set through a ring once it uses one for files, and "
-	  "aborts "
-	  "when that fails" },
-	{ POLICY_OPS, "all", POLICY_REGISTER_OPS, "PROBE", NOTE,
-	  "liburing and libuv ask it which operations there are, and take a refusal for none" },
-	{ POLICY_SETUP_FLAGS, "DEFER_TASKRUN", POLICY_SETUP_FLAGS, "SINGLE_ISSUER", WARNING,
-	  "the kernel wants both together" },
-	{ POLICY_SETUP_FLAGS, "TASKRUN_FLAG", POLICY_SETUP_FLAGS, "COOP_TASKRUN DEFER_TASKRUN", WARNING,
-	  "the kernel wants one of them with it" },
-	{ POLICY_SETUP_FLAGS, "REGISTERED_FD_ONLY", POLICY_SETUP_FLAGS, "NO_MMAP", WARNING,
-	  "the kernel wants both together" },
-	{ POLICY_SETUP_FLAGS, "HYBRID_IOPOLL", POLICY_SETUP_FLAGS, "IOPOLL", WARNING,
-	  "the kernel wants both together" },
-	{ POLICY_SETUP_FLAGS, "SQ_REWIND", POLICY_SETUP_FLAGS, "NO_SQARRAY", WARNING,
-	  "the kernel wants both together" },
+	  "aborts when that fails",
+	  true },
+	{ OPS, "all", REGISTER, "PROBE",
+	  "liburing and libuv ask it which operations there are, and take a refusal for none", true },
+	{ SETUP, "DEFER_TASKRUN", SETUP, "SINGLE_ISSUER", "the kernel wants both together" },
+	{ SETUP, "TASKRUN_FLAG", SETUP, "COOP_TASKRUN DEFER_TASKRUN", "the kernel wants one of them with it" },
+	{ SETUP, "REGISTERED_FD_ONLY", SETUP, "NO_MMAP", "the kernel wants both together" },
+	{ SETUP, "HYBRID_IOPOLL", SETUP, "IOPOLL", "the kernel wants both together" },
+	{ SETUP, "SQ_REWIND", SETUP, "NO_SQARRAY", "the kernel wants both together" },
 };
 
 static size_t next_word(const char **at, char word[GROUPS_NAME_BYTES])
@@ -140,7 +128,7 @@ static void check_needs(struct check *c)
 
 		if (member < 0 || first_allowed(c->policy, need->needs, need->one_of) >= 0)
 			continue;
-		remark(c, need->field, need->level == NOTE, "%s is allowed without %s in %s: %s",
+		remark(c, need->field, need->note, "%s is allowed without %s in %s: %s",
 		       groups_name(policy_vocabulary(need->field), (unsigned int)member, name),
 		       alternatives(list, need->one_of), policy_field_name(need->needs), need->why);
 	}
@@ -148,25 +136,24 @@ static void check_needs(struct check *c)
 
 /* ---- what undoes a limit, and what is wider than it looks ---- */
 
-static bool is_limited(const struct policy *policy, enum policy_field one, enum policy_field other)
-{
-	return policy_restricts(policy, one) || policy_restricts(policy, other);
-}
+static const struct {
+	uint8_t op;
+	const char *what;
+} undoing[] = {
+	{ URING_REG_RESIZE_RINGS, "RESIZE_RINGS would undo sqEntries and cqEntries" },
+	{ URING_REG_IOWQ_MAX_WORKERS, "IOWQ_MAX_WORKERS would undo workers" },
+	{ URING_REG_SEND_MSG_RING, "SEND_MSG_RING does what MSG_RING does" },
+};
 
 static void check_undone(struct check *c)
 {
 	const struct policy *p = c->policy;
+	uint64_t denied = p->register_ops & ~restrictions_register_ops(p);
 
-	if (policy_allows_register(p, URING_REG_RESIZE_RINGS) && is_limited(p, POLICY_SQ_ENTRIES, POLICY_CQ_ENTRIES))
-		remark(c, POLICY_REGISTER_OPS, false,
-		       "RESIZE_RINGS would undo sqEntries and cqEntries, and is denied in spite of being allowed here");
-	if (policy_allows_register(p, URING_REG_IOWQ_MAX_WORKERS) &&
-	    is_limited(p, POLICY_WORKERS_BOUNDED, POLICY_WORKERS_UNBOUNDED))
-		remark(c, POLICY_REGISTER_OPS, false,
-		       "IOWQ_MAX_WORKERS would undo workers, and is denied in spite of being allowed here");
-	if (policy_allows_register(p, URING_REG_SEND_MSG_RING) && !policy_allows_op(p, URING_OP_MSG_RING))
-		remark(c, POLICY_REGISTER_OPS, false,
-		       "SEND_MSG_RING does what MSG_RING does, and is denied in spite of being allowed here");
+	for (size_t i = 0; i < sizeof undoing / sizeof *undoing; i++)
+		if (denied >> undoing[i].op & 1)
+			remark(c, POLICY_REGISTER_OPS, false, "%s, and is denied in spite of being allowed here",
+			       undoing[i].what);
 	if (policy_restricts(p, POLICY_CQ_ENTRIES) && policy_restricts(p, POLICY_SQ_ENTRIES) &&
 	    p->cq_entries < p->sq_entries)
 		remark(c, POLICY_CQ_ENTRIES, false, "fewer than sqEntries: the kernel wants at least as many");
