@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs programs under `circlip check` and reads back what it wrote."""
+"""Runs circlip, and programs under `circlip check`, and reads back what it wrote."""
 import json
 import os
 import signal
@@ -22,6 +22,12 @@ class Run:
 
 def binary():
     return os.environ.get("CIRCLIP", "build/src/cli/circlip")
+
+
+def verb(*words, stdin="", env=None, timeout=120, **more):
+    """circlip with these words: its status, and what it said."""
+    return subprocess.run([binary(), *words], input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout,
+                          env={**os.environ, **(env or {})}, **more)
 
 
 def read_records(path):

@@ -14,7 +14,6 @@ import glob
 import os
 import re
 import secrets
-import shutil
 import stat
 import subprocess
 import tempfile

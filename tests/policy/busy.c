@@ -94,8 +94,7 @@ static long call(int ring, unsigned opcode, void *argument, unsigned n)
 	return r < 0 ? -errno : r;
 }
 
-/* Register calls with numbers that liburing's header of Debian 12 has no names for: two name no ring, two undo limits.
- */
+/* Register calls that liburing's header of Debian 12 has no names for: two name no ring, two undo limits. */
 static void calls(struct io_uring *ring)
 {
 	enum { SEND_MSG_RING = 31, RESIZE_RINGS = 33, QUERY = 35 };

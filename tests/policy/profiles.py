@@ -11,12 +11,13 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import foreign  # noqa: E402
+import mariadb as mariadb_server  # noqa: E402
 import restricted  # noqa: E402
+import workloads  # noqa: E402
 from tap import Tap  # noqa: E402
 
 BUILD = os.environ.get("CIRCLIP_BUILD", "build")
@@ -89,27 +90,16 @@ FIO = (
 )
 
 
-def figures(outcome):
-    """Of fio's terse output what is no time: the job, its error, bytes read and written."""
-    jobs = [line.split(";") for line in outcome.out.splitlines() if line.startswith("3;")]
-    return outcome.status, [(j[2], j[4], j[5], j[46]) for j in jobs]
-
-
 def fio(tap):
     if not shutil.which("fio"):
         tap.skip("fio", "fio is not installed")
         return
     with foreign.folder() as folder:
         for kind, thorough, strongest in FIO:
-            compare(tap, f"fio {kind}", ["fio", "--name=job", "--ioengine=io_uring", "--bs=4k", "--iodepth=32", "--size=4m", "--randseed=1",
-                                         f"--directory={folder}", f"--aux-path={folder}", "--minimal", *kind.split()], thorough, strongest, figures)
+            compare(tap, f"fio {kind}", workloads.fio(folder, *kind.split()), thorough, strongest, workloads.fio_figures)
 
 
 # --- qemu-img and plocate
-
-def without_time(outcome):
-    return outcome.status, re.sub(r"[0-9.]+ seconds", "", outcome.out), outcome.err
-
 
 def qemu(tap):
     if not shutil.which("qemu-img"):
@@ -119,10 +109,10 @@ def qemu(tap):
         image = os.path.join(folder, "from.raw")
         with open(image, "wb") as f:
             f.write(os.urandom(8 << 20))
-        bench = ["qemu-img", "bench", "-i", "io_uring", "-f", "raw", "-c", "2000", "-d", "32", "-s", "4096"]
         for options, thorough, strongest in (("", STORAGE, ("paranoid", "default", "database")), ("-t none", STORAGE, ()),
                                              ("-w --flush-interval 100", (), ("storage-only", "paranoid", "default", "database"))):
-            compare(tap, "qemu-img bench " + (options or "reading"), [*bench, *options.split(), image], thorough, strongest, without_time)
+            compare(tap, "qemu-img bench " + (options or "reading"), workloads.qemu_bench(image, 2000, *options.split()), thorough, strongest,
+                    workloads.without_seconds)
 
 
 def plocate(tap):
@@ -130,84 +120,52 @@ def plocate(tap):
         tap.skip("plocate", "plocate is not installed")
         return
     with foreign.folder() as folder:
-        tree, copy, database = (os.path.join(folder, name) for name in ("tree", "plocate", "db"))
-        for i in range(40):
-            os.makedirs(os.path.join(tree, f"directory-{i}"))
-            for j in range(50):
-                open(os.path.join(tree, f"directory-{i}", f"file-{i * j}-{j}.txt"), "w", encoding="ascii").close()
-        shutil.copyfile(foreign.where("plocate"), copy)  # without its set-gid bit
-        os.chmod(copy, 0o755)
-        foreign.bare([foreign.where("updatedb.plocate"), "-U", tree, "-o", database, "-l", "no", "--prunepaths", "", "--prunefs", "",
-                      "--prunenames", "", "--prune-bind-mounts", "no"])
-        compare(tap, "plocate -e file-1", [copy, "-d", database, "-e", "file-1"], ("allow-all", "default"))
-        compare(tap, "plocate file-7", [copy, "-d", database, "file-7"], (), ("default",))
+        locate, _ = workloads.plocate(folder)
+        compare(tap, "plocate -e file-1", [*locate, "-e", "file-1"], ("allow-all", "default"))
+        compare(tap, "plocate file-7", [*locate, "file-7"], (), ("default",))
 
 
 # --- servers and what they are written with
 
 def node(tap):
-    version = foreign.bare(["node", "--version"]).out.strip() if shutil.which("node") else ""
-    if int((re.match(r"v(\d+)", version) or [0, 0])[1]) < 20:
-        tap.skip("node", f"node {version} is older than 20 and does not use io_uring" if version else "node is not installed")
+    why_not = workloads.why_no_node()
+    if why_not:
+        tap.skip("node", why_not)
         return
     with foreign.folder() as folder:
-        compare(tap, "node", ["node", os.path.join(HERE, "..", "programs", "node-work.js"), folder], ("allow-all", "node"),
-                ("default", "network-server"), env={**os.environ, "UV_USE_IO_URING": "1"}, falls_back=True)
+        compare(tap, "node", workloads.node(folder), ("allow-all", "node"), ("default", "network-server"), env=workloads.NODE_ENVIRONMENT, falls_back=True)
 
 
 def server(tap):
     compare(tap, "a server", [ECHO], (), ("network-server",))
 
 
-WORK = ("CREATE DATABASE work; USE work; CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(200), KEY (name)) ENGINE=InnoDB; "
-        "INSERT INTO t SELECT seq, CONCAT(REPEAT('x', 150), seq) FROM seq_1_to_20000; UPDATE t SET name = CONCAT(name, 'y') WHERE id % 5 = 0; "
-        "DELETE FROM t WHERE id % 3 = 0; FLUSH TABLES;")
-READ = "SELECT COUNT(*), SUM(id), SUM(LENGTH(name)) FROM work.t"
-
-
-def read_file(path):
-    try:
-        with open(path, encoding="utf-8", errors="replace") as f:
-            return f.read()
-    except FileNotFoundError:
-        return ""
-
-
 def serve(folder, name, prefix):
     """((what a client sees, the server's status), its log, what circlip said)"""
-    place = os.path.join(folder, name)
-    shutil.copytree(os.path.join(folder, "empty"), os.path.join(place, "data"))
-    user = ["--user=root"] if os.getuid() == 0 else []
-    log = os.path.join(place, "error.log")
-    process = subprocess.Popen([*prefix, foreign.where("mariadbd"), "--no-defaults", *user, f"--datadir={place}/data", f"--socket={place}/s", f"--pid-file={place}/pid",
-                                f"--log-error={log}", "--skip-networking", "--innodb-use-native-aio=1", "--innodb-buffer-pool-size=8M",
-                                "--innodb-flush-method=O_DIRECT", f"--tmpdir={place}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 120
-    while "ready for connections" not in read_file(log) and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.05)  # it tells nobody when it is ready
-    done = [foreign.bare(["mariadb", "--no-defaults", f"--socket={place}/s", "-N", "-B", "-e", text]) for text in (WORK, READ, "SHUTDOWN")]
+    place = mariadb_server.copy_data(folder, name)
+    process = subprocess.Popen([*prefix, *mariadb_server.server(place)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    seen = mariadb_server.use(place, process)
     try:
         _, err = process.communicate(timeout=120)
     except subprocess.TimeoutExpired:
         process.kill()
         err = "it hung"
-    return ([(o.status, o.out, o.err) for o in done], process.returncode), read_file(log), err
+    return (seen, process.returncode), mariadb_server.log(place), err
 
 
 def mariadb(tap):
-    if not all(foreign.where(p) for p in ("mariadbd", "mariadb", "mariadb-install-db")):
+    if not all(map(foreign.where, mariadb_server.PROGRAMS)):
         tap.skip("mariadb", "MariaDB is not installed")
         return
     with foreign.folder() as folder:
-        foreign.bare(["mariadb-install-db", "--no-defaults", *(["--user=root"] if os.getuid() == 0 else []), f"--datadir={folder}/empty",
-                      "--auth-root-authentication-method=normal", "--skip-test-db"])
+        mariadb_server.make_data(folder)
         alone, log, _ = serve(folder, "alone", [])
         if "Using io_uring" not in log:
             tap.skip("mariadb", "this server does not use io_uring")
             return
         for profile, options, words in ways(tap, "mariadb", ("allow-all", "database"), ("paranoid",)):
-            under, log, err = serve(folder, re.sub(r"\W", "-", words), [restricted.binary(restricted.mechanism_of(options)), "run", "--policy", profile, *options,
-                                                                                 "--"])
+            program = restricted.binary(restricted.mechanism_of(options))
+            under, log, err = serve(folder, re.sub(r"\W", "-", words), [program, "run", "--policy", profile, *options, "--"])
             problems = [] if alone == under else [f"alone: {alone}", f"under it: {under}", log[-1500:], err[-1500:]]
             tap.result(words, problems + ["it did not use io_uring"] * ("Using io_uring" not in log) + [err[-800:]] * ("denied" in err))
 
@@ -217,14 +175,10 @@ SUBJECTS = [in_force, fio, qemu, plocate, node, server, mariadb]
 
 def main():
     tap = Tap()
-    wanted = sys.argv[1:]
     if not MECHANISMS:
         tap.skip("programs under policies", restricted.available()["strip"])
         tap.done()
-    for subject in SUBJECTS:
-        if not wanted or subject.__name__ in wanted:
-            subject(tap)
-    tap.done()
+    tap.each(SUBJECTS)
 
 
 main()

@@ -6,6 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import foreign  # noqa: E402
+import workloads  # noqa: E402
 from tap import Tap  # noqa: E402
 
 KINDS = {
@@ -23,20 +24,12 @@ KINDS = {
 }
 
 
-def figures(outcome):
-    """Status, and per job what must not change: error, KiB read, KiB written."""
-    jobs = [line.split(";") for line in outcome.out.splitlines() if line.startswith("3;")]
-    return outcome.status, [(j[2], j[4], j[5], j[46]) for j in jobs]
-
-
 def main():
     tap = Tap()
     foreign.need(tap, "fio")
     with foreign.folder() as folder:
         for name, options in KINDS.items():
-            command = ["fio", "--name=job", "--ioengine=io_uring", "--bs=4k", "--iodepth=32", "--size=8m", f"--directory={folder}",
-                       "--minimal", *options]
-            foreign.compare(tap, name, command, same=figures, cwd=folder)
+            foreign.compare(tap, name, workloads.fio(folder, *options), same=workloads.fio_figures, cwd=folder)
     tap.done()
 
 
