@@ -78,11 +78,9 @@ const struct hazard hazard_link_invalid_member_cancels_all = {
 	.family = "links",
 	.level = HAZARD_ERROR,
 	.why = "The kernel looks at every entry of a chain before it starts the first: one entry that it refuses "
-	       "cancels the "
-	       "whole chain, also the members before it and those behind a hard link.",
+	       "cancels the whole chain, also the members before it and those behind a hard link.",
 	.fix = "Let an io_uring_prep_* helper fill each entry, and set only fields and flags the operation knows; only "
-	       "errors "
-	       "of running requests stop a chain in its middle.",
+	       "errors of running requests stop a chain in its middle.",
 	.wants = HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
 	.only_failures = true,
@@ -242,11 +240,9 @@ const struct hazard hazard_link_split_by_submit = {
 	.family = "links",
 	.level = HAZARD_ERROR,
 	.why = "A chain ends where the kernel stops taking entries, whatever the last one's flags say: what is "
-	       "submitted next "
-	       "starts at once, also when the first part fails.",
+	       "submitted next starts at once, also when the first part fails.",
 	.fix = "Make sure that a chain fits (io_uring_sq_space_left()) before preparing its first entry, submit it in "
-	       "one call, "
-	       "and leave the link flag off its last member.",
+	       "one call, and leave the link flag off its last member.",
 	.wants = HAZARD_WANTS(CALL) | HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_CQ_STATE,
 	.when = { .submit = HAZARD_WHEN_CELL, .complete = HAZARD_WHEN_CELL },
@@ -294,8 +290,7 @@ const struct hazard hazard_link_timeout_misplaced = {
 	.family = "links",
 	.level = HAZARD_ERROR,
 	.why = "A LINK_TIMEOUT limits the request right before it, which must carry the link flag and go in the same "
-	       "call; "
-	       "elsewhere it is refused and the request runs without a limit.",
+	       "call; elsewhere it is refused and the request runs without a limit.",
 	.fix = "Set IOSQE_IO_LINK on the request to be limited and prepare the LINK_TIMEOUT right behind it, one for "
 	       "each.",
 	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(COMPLETE),
@@ -307,6 +302,14 @@ const struct hazard hazard_link_timeout_misplaced = {
 };
 
 /* ---- timeout-as-delay ---- */
+
+/* What is linked behind it, past its own time limit. NULL = nothing. */
+static const struct model_request *what_waits(const struct model_request *request)
+{
+	const struct model_request *next = request->chain_next;
+
+	return next && next->sqe.opcode == URING_OP_LINK_TIMEOUT ? next->chain_next : next;
+}
 
 static bool fails_when_it_fires(const struct model_request *request)
 {
@@ -322,12 +325,9 @@ static void look_timeout_as_delay(struct hazard_context *context, const struct m
 	struct finding *finding;
 
 	if (!known_end(hazard_model(context), moment) || !fails_when_it_fires(request) || !known_soft_link(request) ||
-	    known_result(moment) != RESULT_ETIME || !request->chain_next)
+	    known_result(moment) != RESULT_ETIME)
 		return;
-	next = request->chain_next;
-	/* A time limit for the timeout itself has done its work. */
-	if (next->sqe.opcode == URING_OP_LINK_TIMEOUT)
-		next = next->chain_next;
+	next = what_waits(request);
 	if (!next)
 		return;
 	finding = hazard_finding(context, moment, request);
@@ -346,8 +346,7 @@ const struct hazard hazard_timeout_as_delay = {
 	.family = "links",
 	.level = HAZARD_ERROR,
 	.why = "A timeout that runs out completes with -ETIME, and for a soft link that is a failure: what is linked "
-	       "behind it "
-	       "is always cancelled.",
+	       "behind it is always cancelled.",
 	.fix = "Set IORING_TIMEOUT_ETIME_SUCCESS on the timeout (Linux 5.16), or link with IOSQE_IO_HARDLINK.",
 	.wants = HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
@@ -376,12 +375,9 @@ static void look_link_on_multishot(struct hazard_context *context, const struct 
 	struct finding *finding;
 
 	if (!request || !request->multishot || !known_soft_link(request) || !ends_by_failing(request) ||
-	    !request->chain_next || request->uncertain || !known_sure(hazard_model(context), moment) ||
-	    known_refused_member(request))
+	    request->uncertain || !known_sure(hazard_model(context), moment) || known_refused_member(request))
 		return;
-	next = request->chain_next;
-	if (next->sqe.opcode == URING_OP_LINK_TIMEOUT)
-		next = next->chain_next;
+	next = what_waits(request);
 	if (!next)
 		return;
 	finding = hazard_finding(context, moment, request);
@@ -397,8 +393,7 @@ const struct hazard hazard_link_on_multishot = {
 	.family = "links",
 	.level = HAZARD_ERROR,
 	.why = "What is linked behind a multishot request starts when that has ended, not at each of its completions; "
-	       "and it "
-	       "ends by failing or being cancelled, which cancels the rest of the chain.",
+	       "and it ends by failing or being cancelled, which cancels the rest of the chain.",
 	.fix = "Submit the follow-up when a completion of the multishot request comes, or link it to a one-shot "
 	       "request.",
 	.wants = HAZARD_WANTS(CONSUMED),
