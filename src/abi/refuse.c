@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which entries the kernel refuses before it runs them, from refuse.def and the few checks that all operations share.
- */
+/* Which entries the kernel refuses before it runs them: refuse.def, and the few checks that all operations share. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The rows of the table of operations: whole, in agreement with the system's headers, and what they say about entries.
- */
+/* The rows of the table of operations: whole, in agreement with the system's headers, and what they say of entries. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>

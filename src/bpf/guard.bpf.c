@@ -49,8 +49,7 @@ struct {
 	__type(value, struct guard_poller);
 } guard_pollers SEC(".maps");
 
-/* By the address of the task that asks; those of threads that never finished or are gone are the first to be replaced.
- */
+/* By the address of the task that asks; those of threads that never finished or are gone are replaced first. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, GUARD_SETUPS_MAX);
@@ -177,8 +176,7 @@ static __always_inline void give_back(const struct guard_poller *poller)
 		__sync_fetch_and_add(pinned, -1);
 }
 
-/* False = the rule allows no more. What fetch_and_add tells is a place of one's own: two cannot both take the last one.
- */
+/* False = the rule allows no more. What fetch_and_add tells is a place of one's own: two cannot both take the last. */
 static __always_inline bool charge(struct guard_poller *poller, const struct guard_rule *rule, uint64_t key)
 {
 	struct guard_state *state = bpf_map_lookup_elem(&guard_states, &key);

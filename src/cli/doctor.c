@@ -291,11 +291,9 @@ const struct command doctor_command = {
 	.name = "doctor",
 	.summary = "Say what a host, process or container allows io_uring to do, why, and what changes it.",
 	.about = "Everything is found out by trying it, or by running the seccomp filters of the process; what could "
-		 "not be told is "
-		 "said to be so. The status is 1 when no ring can be made, or, with --threshold, when the exposure is "
-		 "above it. "
-		 "KIND is one of sysctl, sysctl-group, docker, podman, kubernetes, oci, systemd, memlock, limits, "
-		 "selinux and update.",
+		 "not be told is said to be so. The status is 1 when no ring can be made, or, with --threshold, when "
+		 "the exposure is above it. KIND is one of sysctl, sysctl-group, docker, podman, kubernetes, oci, "
+		 "systemd, memlock, limits, selinux and update.",
 	.options = doctor_rows,
 	.defaults = &doctor_defaults,
 	.size = sizeof doctor_defaults,

@@ -48,8 +48,7 @@ static bool instead_run(char *text, size_t size)
 	}
 	snprintf(text, size,
 		 "circlip run --policy P -- PROG: operations, set-up flags and sizes of one program's rings, by "
-		 "seccomp and "
-		 "rings that the kernel restricts (circlip run --explain says which of it)");
+		 "seccomp and rings that the kernel restricts (circlip run --explain says which of it)");
 	return true;
 }
 

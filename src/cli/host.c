@@ -218,8 +218,7 @@ static const struct command_option apply_rows[] = {
 		"The rule is for this cgroup (a folder of version 2) and all below it. Default: for the whole host."),
 	{ "policy", "POLICY",
 	  "What a policy says of set-up flags, sizes and SQPOLL: a curated profile by its name, or a file (with a '/' "
-	  "or a "
-	  "'.'). What else is said here is held to as well. What the guard cannot keep of it is told.",
+	  "or a '.'). What else is said here is held to as well. What the guard cannot keep of it is told.",
 	  COMMAND_FILE, offsetof(struct host_options, policy) },
 	{ "sqpoll-per-cpu", "N",
 	  "At most N kernel threads that poll (SQPOLL) for each CPU of the host, and at most N bound to the same one. "
@@ -287,7 +286,6 @@ const struct command host_command = {
 	.name = "host",
 	.summary = "Hold all rings of the host, or of a cgroup, to rules that the kernel keeps.",
 	.about = "Needs root, and a kernel that lets BPF programs attach to security hooks. What was applied outlives "
-		 "the "
-		 "command.",
+		 "the command.",
 	.verbs = verbs,
 };

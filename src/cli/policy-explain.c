@@ -84,8 +84,7 @@ const struct command policy_check_command = {
 	.words = "POLICY...",
 	.summary = "Say what is wrong or doubtful about policies: operations that need others, limits that are undone.",
 	.about = "The exit status is 1 when a policy has an error or a warning (notes do not count), and 3 when one "
-		 "cannot "
-		 "be read.",
+		 "cannot be read.",
 	.options = check_rows,
 	.size = sizeof(struct check_options),
 	.min_words = 1,

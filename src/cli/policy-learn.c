@@ -174,8 +174,7 @@ static void write_remarks(const struct learn_summary *seen, FILE *file)
 	if (seen->files)
 		fprintf(file,
 			"# registeredFiles: %u would keep its largest table of files at that, and every process of it "
-			"to "
-			"as many\n# descriptors, open ones included (RLIMIT_NOFILE).\n",
+			"to as many\n# descriptors, open ones included (RLIMIT_NOFILE).\n",
 			seen->files);
 	if (seen->workers[0] || seen->workers[1]) {
 		fputs("# workers: {", file);
@@ -389,11 +388,9 @@ const struct command policy_learn_command = {
 	.name = "policy learn",
 	.words = "PROG [ARGS...]",
 	.summary = "Run PROG and write the smallest policy for what it does with io_uring, and its children do.",
-	.about =
-		"Each name in the file has a comment: how often it was seen, and where first. A policy knows what one "
-		"run "
-		"did; run all that the program can do, with --merge. The exit status is the program's own, or 125 when "
-		"nothing was learned.",
+	.about = "Each name in the file has a comment: how often it was seen, and where first. A policy knows what one "
+		 "run did; run all that the program can do, with --merge. The exit status is the program's own, or 125 "
+		 "when nothing was learned.",
 	.options = learn_rows,
 	.size = sizeof(struct learn_options),
 	.min_words = 1,

@@ -311,10 +311,8 @@ const struct command run_command = {
 	.words = "PROG [ARGS...]",
 	.summary = "Run PROG with rings that the kernel restricts to a policy.",
 	.about = "The exit status is the program's own, or 128 + N when signal N killed it; 125 when circlip itself "
-		 "failed "
-		 "or cannot enforce the policy here, 126 and 127 when PROG could not be run or found. Each kind of "
-		 "denial is "
-		 "told once: what was denied, by which rule, and what would allow it.",
+		 "failed or cannot enforce the policy here, 126 and 127 when PROG could not be run or found. Each kind "
+		 "of denial is told once: what was denied, by which rule, and what would allow it.",
 	.options = run_rows,
 	.defaults = &run_defaults,
 	.size = sizeof(struct run_options),

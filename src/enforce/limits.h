@@ -43,7 +43,6 @@ int limits_undone(const struct limits *limits, const char **ret_capability);
 
 enum policy_field limits_field(size_t i); /* of most[i] */
 
-/* Resource of the runtime spec ("RLIMIT_NOFILE"), and of docker's --ulimit ("nofile"), for the field; NULL = another.
- */
+/* Resource of the runtime spec ("RLIMIT_NOFILE"), and of docker's --ulimit ("nofile"); NULL = it has none. */
 const char *limits_resource(enum policy_field field);
 const char *limits_ulimit(enum policy_field field);

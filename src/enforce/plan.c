@@ -350,8 +350,7 @@ static const struct remainder {
 	{ is_root,
 	  "The program begins as root. Against a hostile program that stays root that is no boundary: its other "
 	  "capabilities can undo this. Give it a user of its own; even then it can trace that user's other programs "
-	  "and "
-	  "take rings from them, unless the kernel forbids it (kernel.yama.ptrace_scope)." },
+	  "and take rings from them, unless the kernel forbids it (kernel.yama.ptrace_scope)." },
 	{ serves, "A program that stops both processes of circlip waits in io_uring_setup until they go on; it can be "
 		  "killed." },
 	{ counts,

@@ -168,8 +168,7 @@ static void check_wide(struct check *c)
 	if (policy_allows_op(p, URING_OP_SOCKET) && p->socket_families == UINT64_MAX)
 		remark(c, POLICY_SOCKET_FAMILIES, true,
 		       "SOCKET may make sockets of any family, AF_ALG and AF_VSOCK among them, which seccomp's rules "
-		       "on "
-		       "socket(2) do not see");
+		       "on socket(2) do not see");
 	if (first_allowed(p, POLICY_OPS, "commands") >= 0)
 		remark(c, POLICY_OPS, true,
 		       "commands (URING_CMD) are whatever drivers and sockets define: they cannot be told apart");

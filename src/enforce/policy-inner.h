@@ -33,8 +33,7 @@ void policy_put_number(struct policy *policy, enum policy_field field, uint64_t 
 /* Brings fields that speak of the same thing into line, so that equal policies are equal values. */
 void policy_settle(struct policy *policy);
 
-/* As policy_parse() and policy_find(), for a policy that `depth` others extend. Paths are relative to that of `beside`.
- */
+/* As policy_parse() and policy_find(), for a policy that `depth` others extend. Paths are relative to `beside`. */
 int policy_parse_at(const char *text, size_t size, const char *file, unsigned int depth, struct policy *ret_policy,
 		    struct err *err);
 int policy_find_at(const char *name_or_path, const char *beside, unsigned int depth, struct policy *ret_policy,

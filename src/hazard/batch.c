@@ -87,8 +87,7 @@ const struct hazard hazard_batch_aborted_at_bad_sqe = {
 	.family = "submission",
 	.level = HAZARD_ERROR,
 	.why = "Without IORING_SETUP_SUBMIT_ALL the kernel stops at the first entry it refuses. io_uring_submit() then "
-	       "returns less than was "
-	       "prepared, does not wait, and the entries behind are not submitted.",
+	       "returns less than was prepared, does not wait, and the entries behind are not submitted.",
 	.fix = "Compare io_uring_submit()'s result with what was prepared and submit again, or set "
 	       "IORING_SETUP_SUBMIT_ALL.",
 	.wants = HAZARD_WANTS(CALL) | HAZARD_WANTS(ENTER) | HAZARD_WANTS(RING_UNMAPPED) | HAZARD_WANTS(RING_CLOSED),
@@ -156,8 +155,7 @@ static void look_for_copy(struct hazard_context *context, const struct moment *m
 		finding = hazard_finding(context, moment, request);
 		hazard_message(finding,
 			       "%s (user_data 0x%llx) is submitted twice: an earlier call failed and left its entry in "
-			       "the submission queue, and "
-			       "the program prepared it again",
+			       "the submission queue, and the program prepared it again",
 			       request->op->name, (unsigned long long)request->sqe.user_data);
 		hazard_report_after_call(context, finding, false);
 		return;
@@ -261,8 +259,7 @@ const struct hazard hazard_invalid_sqe_fields = {
 	.family = "submission",
 	.level = HAZARD_ERROR,
 	.why = "The kernel checks every field of an entry that the operation does not use, and refuses the entry "
-	       "before running it. A chain "
-	       "with such a member is cancelled whole, and a batch stops there.",
+	       "before running it. A chain with such a member is cancelled whole, and a batch stops there.",
 	.fix = "Let an io_uring_prep_* helper fill the entry, and set only fields and flags this operation knows.",
 	.wants = HAZARD_WANTS(COMPLETE),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,

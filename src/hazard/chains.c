@@ -153,11 +153,9 @@ const struct hazard hazard_link_broken_by_short_io = {
 	.family = "links",
 	.level = HAZARD_WARNING,
 	.why = "A read or write that moves fewer bytes than asked for counts as failed for a soft link, although its "
-	       "result is "
-	       "positive: what is linked behind it is cancelled.",
+	       "result is positive: what is linked behind it is cancelled.",
 	.fix = "Ask for what is there (the file's size), submit the rest of the chain again when -ECANCELED comes, or "
-	       "link with "
-	       "IOSQE_IO_HARDLINK where the rest may run all the same.",
+	       "link with IOSQE_IO_HARDLINK where the rest may run all the same.",
 	.wants = HAZARD_WANTS(COMPLETE) | HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(RING_UNMAPPED) |
 		 HAZARD_WANTS(RING_CLOSED) | HAZARD_WANTS(PROCESS_EXIT),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
@@ -206,14 +204,12 @@ static void report_send(struct hazard_context *context, const struct moment *mom
 	if (was_short)
 		hazard_message(finding,
 			       "%s sent %d of %llu bytes, and the %s linked behind it went ahead: the rest is missing "
-			       "from the "
-			       "stream",
+			       "from the stream",
 			       request->op->name, result, (unsigned long long)asked, next->op->name);
 	else
 		hazard_message(finding,
 			       "%s of %llu bytes without MSG_WAITALL is linked to another send on the stream: when it "
-			       "is sent in "
-			       "part, the next one goes ahead all the same",
+			       "is sent in part, the next one goes ahead all the same",
 			       request->op->name, (unsigned long long)asked);
 	hazard_report(context, finding);
 }
@@ -240,8 +236,7 @@ const struct hazard hazard_link_short_send_continues = {
 	.family = "links",
 	.level = HAZARD_ERROR,
 	.why = "A send that goes out in part does not break its chain (a write would): the next send follows at once, "
-	       "and the "
-	       "stream has a hole that both results call success.",
+	       "and the stream has a hole that both results call success.",
 	.fix = "Set MSG_WAITALL on every send of a chain: then the kernel sends the rest itself before the next one "
 	       "starts.",
 	.wants = HAZARD_WANTS(CONSUMED) | HAZARD_WANTS(COMPLETE),

@@ -60,11 +60,9 @@ const struct hazard hazard_cq_overflow_unflushed = {
 	.family = "completion",
 	.level = HAZARD_ERROR,
 	.why = "Completions that do not fit into the ring stay in the kernel until a call with IORING_ENTER_GETEVENTS. "
-	       "Who only looks at the "
-	       "ring's memory never sees them.",
+	       "Who only looks at the ring's memory never sees them.",
 	.fix = "Look at IORING_SQ_CQ_OVERFLOW when the ring is empty and enter the kernel (io_uring_peek_cqe and "
-	       "io_uring_get_events do), or keep "
-	       "fewer requests in flight than the completion ring holds.",
+	       "io_uring_get_events do), or keep fewer requests in flight than the completion ring holds.",
 	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(STALLED) | HAZARD_WANTS(RING_UNMAPPED) | HAZARD_WANTS(RING_CLOSED),
 	.needs = SOURCE_CQ_STATE,
 	.look = look_cq_overflow,
@@ -101,8 +99,7 @@ static void report_unseen(struct hazard_context *context, const struct moment *m
 	finding = ring_finding(context, moment, stack, "entered again at");
 	hazard_message(finding,
 		       "the program kept submitting and waiting while %u completion(s) lay in the ring that it never "
-		       "marked as seen: each wait "
-		       "returns the same one at once",
+		       "marked as seen: each wait returns the same one at once",
 		       n);
 	hazard_report(context, finding);
 }
@@ -159,8 +156,7 @@ const struct hazard hazard_cqe_not_seen = {
 	.family = "completion",
 	.level = HAZARD_ERROR,
 	.why = "A completion stays at the head of the ring until the program moves the head. Every wait returns the "
-	       "same one, until the ring is "
-	       "full and overflows.",
+	       "same one, until the ring is full and overflows.",
 	.fix = "Call io_uring_cqe_seen() once for each completion taken, or io_uring_cq_advance() for a batch.",
 	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(RING_UNMAPPED) | HAZARD_WANTS(RING_CLOSED),
 	.needs = SOURCE_CQ_STATE,
@@ -214,11 +210,9 @@ const struct hazard hazard_cq_over_advance = {
 	.family = "completion",
 	.level = HAZARD_ERROR,
 	.why = "The kernel believes the ring to be full of completions nobody has taken: what comes next overflows, "
-	       "and the program reads old "
-	       "entries as new ones.",
+	       "and the program reads old entries as new ones.",
 	.fix = "Move the head by exactly what was taken: one io_uring_cqe_seen() per completion or one "
-	       "io_uring_cq_advance() per batch, not both, "
-	       "and none when the wait failed.",
+	       "io_uring_cq_advance() per batch, not both, and none when the wait failed.",
 	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(RING_UNMAPPED) | HAZARD_WANTS(RING_CLOSED),
 	.needs = SOURCE_CQ_STATE,
 	.look = look_cq_over_advance,

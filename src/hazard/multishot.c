@@ -20,8 +20,7 @@ struct deaf {
 	uint8_t opcode, why;
 };
 
-/* The completion ring has been full or overflowing: it explains a success without F_MORE, also when that arrives late.
- */
+/* The completion ring has been full or overflowing: that explains a success without F_MORE, also a late one. */
 #define CELL_WAS_FULL (UINT64_C(1) << 63)
 
 static struct deaf deaf_get(uint64_t cell)
@@ -283,15 +282,15 @@ static void look_multishot_killed(struct hazard_context *context, const struct m
 		      "a success without F_MORE, because its completion met a full completion ring");
 }
 
-static const char *const killed_supersedes[] = { "multishot-more-ignored", "cq-overflow-unflushed", "wait-without-inflight", NULL };
+static const char *const killed_supersedes[] = { "multishot-more-ignored", "cq-overflow-unflushed",
+						 "wait-without-inflight", NULL };
 
 const struct hazard hazard_multishot_killed_by_overflow = {
 	.name = "multishot-killed-by-overflow",
 	.family = "multishot",
 	.level = HAZARD_ERROR,
 	.why = "When a multishot completion meets a full completion ring, the kernel delivers it late and without "
-	       "F_MORE and ends the request, "
-	       "although the result is a success.",
+	       "F_MORE and ends the request, although the result is a success.",
 	.fix = "Make the completion ring large enough for bursts (IORING_SETUP_CQSIZE), and arm again whenever F_MORE "
 	       "is missing.",
 	.wants = DEAF_WANTS,
@@ -351,8 +350,7 @@ const struct hazard hazard_multishot_double_arm = {
 	.family = "multishot",
 	.level = HAZARD_ERROR,
 	.why = "A multishot request runs until a completion without F_MORE. A second one on the same file does not "
-	       "replace it: both run, and each "
-	       "event goes to either.",
+	       "replace it: both run, and each event goes to either.",
 	.fix = "Arm again only when F_MORE is missing, or cancel the first and wait for its last completion.",
 	.wants = HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,

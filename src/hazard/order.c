@@ -65,8 +65,7 @@ const struct hazard hazard_ordering_assumed_stream = {
 	.family = "submission",
 	.level = HAZARD_WARNING,
 	.why = "Requests on one stream are issued in order, but those that have to wait finish in any order and in "
-	       "pieces; each still reports "
-	       "success.",
+	       "pieces; each still reports success.",
 	.fix = "Keep one send and one receive in flight per stream, or link them (with MSG_WAITALL on each send).",
 	.wants = HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
@@ -136,8 +135,7 @@ static void report_offset(struct hazard_context *context, const struct moment *m
 	else
 		hazard_message(finding,
 			       "%s to fd %d, bytes %llu to %llu of the file, overlaps the %s in flight from another "
-			       "buffer at %llu: which data "
-			       "stays is open",
+			       "buffer at %llu: which data stays is open",
 			       request->op->name, request->sqe.fd, (unsigned long long)request->sqe.off,
 			       (unsigned long long)(request->sqe.off + data_length(request)), other->op->name,
 			       (unsigned long long)other->sqe.off);
@@ -208,8 +206,7 @@ const struct hazard hazard_offset_misuse = {
 	.family = "submission",
 	.level = HAZARD_WARNING,
 	.why = "A request goes to the offset in its entry: 0 is the file's start each time, and -1 (the file's "
-	       "position) is not defined with "
-	       "several requests in flight.",
+	       "position) is not defined with several requests in flight.",
 	.fix = "Keep the offset yourself and advance it by each result, or open the file with O_APPEND.",
 	.wants = HAZARD_WANTS(CONSUMED),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,

@@ -134,8 +134,7 @@ const struct hazard hazard_pbuf_exhausted = {
 	.family = "provided-buffers",
 	.level = HAZARD_WARNING,
 	.why = "A request that finds its buffer group empty fails with ENOBUFS at once, even where it would have "
-	       "waited for data, and a multishot "
-	       "request ends.",
+	       "waited for data, and a multishot request ends.",
 	.fix = "Give each buffer back when its data is used, on every path (end of file and errors too), and arm again "
 	       "after that.",
 	.wants = HAZARD_WANTS(COMPLETE) | HAZARD_WANTS(BUFFERS) | HAZARD_WANTS(SUBMIT) | HAZARD_WANTS(TICK) |
@@ -225,8 +224,7 @@ const struct hazard hazard_pbuf_double_recycle = {
 	.family = "provided-buffers",
 	.level = HAZARD_ERROR,
 	.why = "The kernel keeps no record of buffer ids: an id added twice is handed out twice, and the second "
-	       "request writes over data that is "
-	       "still in use.",
+	       "request writes over data that is still in use.",
 	.fix = "Give a buffer back exactly once for each completion with IORING_CQE_F_BUFFER that names it.",
 	.wants = HAZARD_WANTS(BUFFERS) | HAZARD_WANTS(SUBMIT),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_PBUFS,

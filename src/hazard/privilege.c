@@ -103,8 +103,7 @@ const struct hazard hazard_seccomp_bypass = {
 	.family = "privilege",
 	.level = HAZARD_ERROR,
 	.why = "A seccomp filter judges system calls; what a ring does is none, so an operation does what the filter "
-	       "denies to "
-	       "the call of the same name.",
+	       "denies to the call of the same name.",
 	.fix = "Deny io_uring_setup as well, or restrict the rings (circlip run, IORING_REGISTER_RESTRICTIONS).",
 	.wants = HAZARD_WANTS(RING_SETUP),
 	.needs = SOURCE_FILTERS,

@@ -33,8 +33,7 @@ const struct hazard hazard_uring_unavailable_no_fallback = {
 	.family = "setup",
 	.level = HAZARD_ERROR,
 	.why = "io_uring_setup was refused, as containers and hardened hosts do, and the program goes on as if it had "
-	       "a "
-	       "ring: a zeroed struct io_uring names descriptor 0.",
+	       "a ring: a zeroed struct io_uring names descriptor 0.",
 	.fix = "Look at what the set-up returned, and do the work with ordinary system calls where there is no ring.",
 	.wants = HAZARD_WANTS(STRAY_CALL),
 	.needs = 0,
@@ -134,8 +133,7 @@ const struct hazard hazard_ring_memlock_enomem = {
 	.why = "Registered buffers, and on many kernels rings, count against RLIMIT_MEMLOCK of a user without "
 	       "CAP_IPC_LOCK, who gets ENOMEM where root does not.",
 	.fix = "Raise the limit (ulimit -l, LimitMEMLOCK=), or ask for less when ENOMEM comes; what a closed ring held "
-	       "is "
-	       "free only a little later.",
+	       "is free only a little later.",
 	.wants = HAZARD_WANTS(RING_SETUP) | HAZARD_WANTS(REGISTER),
 	.needs = 0,
 	.look = look_memlock,
@@ -201,8 +199,7 @@ const struct hazard hazard_restrictions_misused = {
 	.family = "privilege",
 	.level = HAZARD_ERROR,
 	.why = "A ring takes restrictions once, while it is disabled (IORING_SETUP_R_DISABLED); what its list does not "
-	       "allow, "
-	       "flags of entries included, is refused with EACCES.",
+	       "allow, flags of entries included, is refused with EACCES.",
 	.fix = "Make the ring with R_DISABLED, register every operation, entry flag and register call it needs, then "
 	       "enable it, and look at each result.",
 	.wants = HAZARD_WANTS(REGISTER) | HAZARD_WANTS(COMPLETE),

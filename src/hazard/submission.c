@@ -77,11 +77,11 @@ static void report_replay(struct hazard_context *context, const struct moment *m
 	finding = hazard_finding(context, moment, request);
 	if (!repeats_badly(request))
 		finding->level = HAZARD_WARNING;
-	hazard_message(finding,
-		       "%s on fd %d in slot %u is, field by field, the entry this slot held before (user_data 0x%llx), "
-		       "while the "
-		       "program's other requests each have a user_data of their own: it is executed a second time",
-		       request->op->name, request->sqe.fd, request->slot, (unsigned long long)request->sqe.user_data);
+	hazard_message(
+		finding,
+		"%s on fd %d in slot %u is, field by field, the entry this slot held before (user_data 0x%llx), while "
+		"the program's other requests each have a user_data of their own: it is executed a second time",
+		request->op->name, request->sqe.fd, request->slot, (unsigned long long)request->sqe.user_data);
 	hazard_report_after_call(context, finding, true);
 }
 
@@ -159,8 +159,7 @@ const struct hazard hazard_sqe_abandoned_replay = {
 	.family = "submission",
 	.level = HAZARD_ERROR,
 	.why = "io_uring_get_sqe() hands out the slot for good: the next submit runs whatever lies in it. It still "
-	       "holds the operation it "
-	       "was last used for.",
+	       "holds the operation it was last used for.",
 	.fix = "Check what can fail before taking an entry, or turn an entry that is not needed into a NOP "
 	       "(io_uring_prep_nop).",
 	.wants = HAZARD_WANTS(SUBMIT),
@@ -214,8 +213,7 @@ static void look_stale_user_data(struct hazard_context *context, const struct mo
 	finding = hazard_finding(context, moment, request);
 	hazard_message(finding,
 		       "%s carries user_data 0x%llx, which is what the %s that used slot %u before it left there: its "
-		       "completion will be "
-		       "taken for that request's",
+		       "completion will be taken for that request's",
 		       request->op->name, (unsigned long long)request->sqe.user_data, abi_op(former->sqe.opcode)->name,
 		       request->slot);
 	finding->held_for = request->ring->n_submitted + STALE_LOOK;
@@ -230,8 +228,7 @@ const struct hazard hazard_stale_user_data = {
 	.family = "submission",
 	.level = HAZARD_ERROR,
 	.why = "Neither io_uring_get_sqe() nor the prep helpers set user_data: an entry keeps the value its slot was "
-	       "last used with, and its "
-	       "completion is handed to that older request's owner.",
+	       "last used with, and its completion is handed to that older request's owner.",
 	.fix = "Call io_uring_sqe_set_data() (or set_data64) for every entry, also for those whose completion does not "
 	       "matter.",
 	.wants = HAZARD_WANTS(SUBMIT),
@@ -355,8 +352,7 @@ const struct hazard hazard_user_data_collision = {
 	.family = "submission",
 	.level = HAZARD_WARNING,
 	.why = "A completion names its request by user_data alone. Two requests in flight under one value cannot be "
-	       "told apart, and a cancel "
-	       "by user_data hits either.",
+	       "told apart, and a cancel by user_data hits either.",
 	.fix = "Give every request in flight a user_data of its own; free the slot or pointer behind it only at its "
 	       "last completion.",
 	.wants = HAZARD_WANTS(CONSUMED),

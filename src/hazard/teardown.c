@@ -10,7 +10,7 @@ static bool sure_end(struct hazard_context *context, const struct moment *moment
 	       moment->process && !moment->process->exited && !(moment->event->flags & EVENT_SYNTHETIC);
 }
 
-/* File I/O that has started cannot be cancelled: it lands after the ring is gone. What waits for an event goes at once.
+/* File I/O that has started cannot be cancelled: it lands when the ring is gone. What waits for an event goes at once.
  */
 static bool lands_later(const struct model_request *request)
 {
@@ -69,8 +69,7 @@ static bool carries_something(const struct model_request *request, int32_t res)
 	       request->object.type == EVENT_FD_DGRAM;
 }
 
-/* The ring's cell: 1 + index of the newest completion that carried something, in the lower half; bit 32 = there is one.
- */
+/* The ring's cell: index of the newest completion that carried something, in the lower half; bit 32 = there is one. */
 static void note_carrier(struct hazard_context *context, const struct moment *moment)
 {
 	const struct event_complete *event = (const struct event_complete *)moment->event;

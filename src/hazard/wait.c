@@ -98,8 +98,7 @@ static void track(struct hazard_context *context, const struct moment *moment)
 		*cell = (*cell & COUNT_MASK) | CELL_PREPARED | (ring->n_submitted & COUNT_MASK) << 32;
 }
 
-/* Entries that a call left behind are another story: see batch-aborted-at-bad-sqe and submit-failure-leaves-sqe-queued.
- */
+/* Entries that a call left behind are another story: batch-aborted-at-bad-sqe, submit-failure-leaves-sqe-queued. */
 static bool has_left(const struct model_ring *ring)
 {
 	for (const struct model_request *request = ring->first; request; request = request->next)
@@ -210,8 +209,7 @@ const struct hazard hazard_forgotten_submit = {
 	.family = "submission",
 	.level = HAZARD_ERROR,
 	.why = "Preparing an entry tells the kernel nothing, and liburing's wait functions do not submit: with nothing "
-	       "in flight the wait does "
-	       "not end.",
+	       "in flight the wait does not end.",
 	.fix = "Call io_uring_submit() before waiting, or io_uring_submit_and_wait().",
 	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(SLOT_CHANGED) | HAZARD_WANTS(TICK) | HAZARD_WANTS(CALL),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_CQ_STATE,
@@ -249,8 +247,7 @@ const struct hazard hazard_wait_without_inflight = {
 	.family = "completion",
 	.level = HAZARD_ERROR,
 	.why = "The kernel does not check that a wait can be satisfied: it sleeps until that many completions are "
-	       "there, and nobody will post "
-	       "them.",
+	       "there, and nobody will post them.",
 	.fix = "Count what is in flight and wait for no more than that, or give the wait a time limit.",
 	.wants = HAZARD_WANTS(ENTER) | HAZARD_WANTS(SLOT_CHANGED) | HAZARD_WANTS(TICK),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_CQ_STATE,

@@ -84,8 +84,7 @@ static void tell_message(struct finding *finding, const struct model *model, con
 	else
 		hazard_message(finding,
 			       "%s (user_data 0x%llx) waits on %s, and %s (user_data 0x%llx), which would feed that, "
-			       "is held back "
-			       "by a drain until %s has ended",
+			       "is held back by a drain until %s has ended",
 			       from->op->name, id(from), thing, to->op->name, id(to), from->op->name);
 }
 
@@ -356,8 +355,7 @@ const struct hazard hazard_link_self_wait = {
 	.family = "links",
 	.level = HAZARD_ERROR,
 	.why = "A member of a chain starts when the one before it has ended. One that waits for what a later member "
-	       "produces "
-	       "waits for ever, and all behind it too.",
+	       "produces waits for ever, and all behind it too.",
 	.fix = "Put the producer first, or outside the chain.",
 	.wants = WAIT_MOMENTS,
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
@@ -375,8 +373,7 @@ const struct hazard hazard_link_cross_wait = {
 	.family = "links",
 	.level = HAZARD_ERROR,
 	.why = "Each chain's first member waits for what stands behind another chain's first member: none of them gets "
-	       "any "
-	       "further.",
+	       "any further.",
 	.fix = "Let one of the chains begin with what the others wait for.",
 	.wants = WAIT_MOMENTS,
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
@@ -439,8 +436,7 @@ static void look_behind_endless(struct hazard_context *context, const struct mom
 		finding->level = HAZARD_WARNING;
 		hazard_message(finding,
 			       "%s (user_data 0x%llx) with IOSQE_IO_DRAIN waits for the multishot %s (user_data "
-			       "0x%llx) to end, and "
-			       "everything submitted since waits too",
+			       "0x%llx) to end, and everything submitted since waits too",
 			       request->op->name, id(request), endless->op->name, id(endless));
 		hazard_stack(finding, "armed by", endless->process->pid, endless->stack);
 		hazard_report(context, finding);
@@ -448,8 +444,7 @@ static void look_behind_endless(struct hazard_context *context, const struct mom
 	}
 }
 
-/* Whether the requests said to be in flight still are: the call under way would have returned with one completion more.
- */
+/* Whether the requests said to be in flight still are: the call would have returned with one completion more. */
 static bool is_exact(const struct model *model, const struct model_ring *ring)
 {
 	MAP_FOR_EACH(&model->processes, entry)
@@ -493,11 +488,9 @@ const struct hazard hazard_drain_behind_unbounded_op = {
 	.family = "links",
 	.level = HAZARD_ERROR,
 	.why = "A request with IOSQE_IO_DRAIN starts when all earlier ones have ended, multishot and waiting ones "
-	       "included, and "
-	       "everything submitted later queues behind it, cancellations too.",
+	       "included, and everything submitted later queues behind it, cancellations too.",
 	.fix = "Link what must be in order instead, or end the earlier requests first; once stuck only "
-	       "io_uring_register's "
-	       "SYNC_CANCEL helps.",
+	       "io_uring_register's SYNC_CANCEL helps.",
 	.wants = WAIT_MOMENTS | HAZARD_WANTS(ENTER),
 	.needs = SOURCE_SQES | SOURCE_COMPLETIONS | SOURCE_FDS,
 	.look = look_drain,

@@ -11,8 +11,7 @@
 
 enum { SIZE_MAX_BTF = 256 << 20 };
 
-/* What follows a type, by its kind: so many bytes, and so many more for each of its members. Unknown kinds have no row.
- */
+/* What follows a type, by its kind: so many bytes, and so many for each of its members. Unknown kinds have no row. */
 static const struct {
 	uint8_t known, fixed, each;
 } kinds[] = {

@@ -16,8 +16,7 @@ enum { CAP_IPC_LOCK_BIT = 14, CAP_SYS_ADMIN_BIT = 21, SECCOMP_FILTERED = 2 };
 
 /* ---- the judgement ---- */
 
-/* A filter that knows io_uring answers the other two calls as well, where the kernel would complain of the descriptor.
- */
+/* A filter that knows io_uring answers the other two calls too, where the kernel would complain of the descriptor. */
 static bool others_refused_alike(const struct refusal_evidence *e)
 {
 	return e->enter == e->setup || e->reg == e->setup;

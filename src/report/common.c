@@ -47,8 +47,7 @@ static bool begins_with(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* Debug information for libc or liburing may be installed, and inline functions of their headers are in every program.
- */
+/* Debug information for libc or liburing may be installed, and inline functions of their headers are everywhere. */
 static bool is_users(const struct stack_frame *frame)
 {
 	static const char *const systems[] = { "/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/" };

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the parts of the shim's reader share among themselves: programs and how they start, the door, processes, slots.
- */
+/* What the parts of the shim's reader share: programs and how they start, the door, processes, slots. */
 #pragma once
 
 #include <limits.h>

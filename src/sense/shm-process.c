@@ -25,8 +25,7 @@ static bool read_small(const char *path, char *to, size_t room)
 	return n > 0;
 }
 
-/* The fields of /proc/.../stat from the third (the state) on; the second is a name in parentheses with anything in it.
- */
+/* The fields of /proc/.../stat from the third (the state) on; the second is a name with anything in it. */
 static const char *read_stat(uint32_t pid, uint32_t tid, char *text, size_t room)
 {
 	char path[64];

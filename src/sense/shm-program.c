@@ -195,8 +195,7 @@ static bool read_dynamic(const struct elf *elf, struct dynamic *dynamic)
 	return dynamic->strings != UINT64_MAX;
 }
 
-/* Sanitizers' runtimes insist on being the first object; the loader finds them by the name that the program asks for.
- */
+/* Sanitizers' runtimes insist on being the first object; the loader finds them by the name the program asks for. */
 static void find_runtime(const struct elf *elf, const struct dynamic *dynamic, char ret_runtime[SHM_RUNTIME_BYTES])
 {
 	for (size_t i = 0; i < dynamic->n; i++) {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Starts the program as a shell would: same group, same descriptors, same signals; only the environment has the shim.
- */
+/* Starts the program as a shell would: same group, descriptors and signals; only the environment has the shim. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -67,8 +67,7 @@ static void emit_one(struct emit *emit, struct ring *ring, const uint64_t slot[4
 		verify_complete(emit, ring, (const struct uring_cqe *)slot, event->taken);
 }
 
-/* Emits a copied batch; returns slots used (a large entry whose second half is not in the batch is left for the next).
- */
+/* Emits a copied batch; returns slots used (a large entry whose second half is not in it is left for the next). */
 static uint32_t emit_batch(struct emit *emit, struct ring *ring, uint64_t batch[BATCH][4], uint32_t n, uint32_t index,
 			   uint32_t head)
 {

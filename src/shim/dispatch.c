@@ -101,8 +101,7 @@ static void divert(greg_t *g)
 	g[REG_RIP] = (greg_t)trampoline_run;
 }
 
-/* Calls after which a second thread of control comes back are made as instructions of our own, with the selector off.
- */
+/* Calls from which a second thread of control comes back are instructions of our own, with the selector off. */
 static void fork_like(greg_t *g, bool new_stack, uint64_t child_stack)
 {
 	if (new_stack) {

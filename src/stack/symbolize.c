@@ -136,8 +136,7 @@ static void add_inlined(struct walk *walk, Dwarf_Addr address)
 		i++;
 	if (i >= n)
 		return;
-	/* Scopes around an inlined function are where it was written; its parents in the tree are where it was called.
-	 */
+	/* Scopes around an inlined function are where it was written; its parents in the tree, where it was called. */
 	n_around = dwarf_getscopes_die(&scopes[i], &around);
 	for (i = 0; i < n_around; i++)
 		if (is_function(&around[i])) {
