@@ -22,7 +22,7 @@ const char *help_value(char *buf, size_t size, const struct command_option *row)
 	return buf;
 }
 
-void help_synopsis(const struct command *command, FILE *file)
+static void put_synopsis(const struct command *command, FILE *file)
 {
 	if (!command->run) {
 		fprintf(file, "circlip %s VERB ...", command->name);
@@ -60,7 +60,7 @@ static void put_verbs(const struct command *command, FILE *file)
 void help_of(const struct command *command, FILE *file)
 {
 	fputs("usage: ", file);
-	help_synopsis(command, file);
+	put_synopsis(command, file);
 	fputs("\n\n", file);
 	print_wrapped(file, command->summary, 0, 0);
 	if (command->verbs)

@@ -14,6 +14,3 @@ void help_version(FILE *file);
 
 /* "text|json|sarif", "FILE", or "" for a flag. Writes into `buf` and returns it. */
 const char *help_value(char *buf, size_t size, const struct command_option *row);
-
-/* "circlip check [options] [--] PROG [ARGS...]" */
-void help_synopsis(const struct command *command, FILE *file);

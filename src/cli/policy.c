@@ -229,7 +229,7 @@ static const struct command_option show_rows[] = {
 	{ NULL },
 };
 
-const struct command policy_show_command = {
+static const struct command show_command = {
 	.name = "policy show",
 	.words = "[POLICY]",
 	.summary =
@@ -261,13 +261,12 @@ static int diff_run(void *options, char **words, size_t n_words)
 	return policy_diff(&policies[0], &policies[1], put_difference, NULL) ? COMMAND_FINDINGS : COMMAND_OK;
 }
 
-const struct command policy_diff_command = {
+static const struct command diff_command = {
 	.name = "policy diff",
 	.words = "POLICY POLICY",
 	.summary = "Say what the second policy allows, denies or limits otherwise than the first.",
 	.about = "Compared is what they mean, not how it is written. The exit status is 1 when they differ, and 3 when "
-		 "one "
-		 "cannot be read.",
+		 "one cannot be read.",
 	.min_words = 2,
 	.max_words = 2,
 	.names = policy_profile_name,
@@ -277,12 +276,8 @@ const struct command policy_diff_command = {
 /* ---- the command ---- */
 
 static const struct command *const verbs[] = {
-	&policy_show_command,
-	&policy_check_command,
-	&policy_explain_command,
-	&policy_diff_command,
-	&policy_learn_command,
-	&policy_mechanisms_command,
+	&show_command, &policy_check_command, &policy_explain_command,
+	&diff_command, &policy_learn_command, &policy_mechanisms_command,
 	NULL,
 };
 

@@ -5,8 +5,7 @@
 #include "cli/command.h"
 #include "enforce/policy.h"
 
-extern const struct command policy_show_command, policy_check_command, policy_explain_command, policy_diff_command,
-	policy_learn_command, policy_mechanisms_command;
+extern const struct command policy_check_command, policy_explain_command, policy_learn_command, policy_mechanisms_command;
 
 /* The curated profiles' names. */
 command_names policy_profile_name;

@@ -144,27 +144,21 @@ static int family_find(const char *word)
 }
 
 static const struct vocabulary {
-	const char *noun;
 	unsigned int size;
 	const char *number; /* how a member without a name is written */
 	const char *(*name)(unsigned int member);
 	int (*find)(const char *word);
 } vocabularies[GROUPS_N] = {
-	[GROUPS_OPS] = { "operation", 64 * GROUPS_WORDS, "", op_name, abi_op_find },
-	[GROUPS_SQE_FLAGS] = { "entry flag", 8, "bit-", sqe_flag_name, sqe_flag_find },
-	[GROUPS_REGISTER_OPS] = { "register call", 64, "", register_name, abi_register_find },
-	[GROUPS_SETUP_FLAGS] = { "set-up flag", 32, "bit-", setup_flag_name, setup_flag_find },
-	[GROUPS_FAMILIES] = { "address family", 64, "", family_name, family_find },
+	[GROUPS_OPS] = { 64 * GROUPS_WORDS, "", op_name, abi_op_find },
+	[GROUPS_SQE_FLAGS] = { 8, "bit-", sqe_flag_name, sqe_flag_find },
+	[GROUPS_REGISTER_OPS] = { 64, "", register_name, abi_register_find },
+	[GROUPS_SETUP_FLAGS] = { 32, "bit-", setup_flag_name, setup_flag_find },
+	[GROUPS_FAMILIES] = { 64, "", family_name, family_find },
 };
 
 unsigned int groups_size(enum groups_set set)
 {
 	return vocabularies[set].size;
-}
-
-const char *groups_noun(enum groups_set set)
-{
-	return vocabularies[set].noun;
 }
 
 bool groups_has_name(enum groups_set set, unsigned int member)

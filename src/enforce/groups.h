@@ -35,9 +35,6 @@ extern const struct groups_row groups_table[];
 /* How many members there are, named or not. */
 unsigned int groups_size(enum groups_set set);
 
-/* "operation", "entry flag" ... */
-const char *groups_noun(enum groups_set set);
-
 /* What the member is called; `buf` is used where it has no name. */
 const char *groups_name(enum groups_set set, unsigned int member, char buf[GROUPS_NAME_BYTES]);
 bool groups_has_name(enum groups_set set, unsigned int member);

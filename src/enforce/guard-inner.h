@@ -17,8 +17,5 @@ struct guard {
 
 #define GUARD_EXISTING_NAME "existing"
 
-/* File names of the maps' pins. */
-extern const char *const guard_map_names[GUARD_MAPS];
-
 /* Nothing loaded or found yet; NULL = no memory. */
 struct guard *guard_new(void);

@@ -30,7 +30,8 @@
 
 enum { BPF_FILE_SYSTEM = 0xcafe4a11 };
 
-const char *const guard_map_names[GUARD_MAPS] = {
+/* File names of the maps' pins. */
+static const char *const map_names[GUARD_MAPS] = {
 	[GUARD_MAP_RULES] = "rules",
 	[GUARD_MAP_STATES] = "states",
 	[GUARD_MAP_ABOUT] = "about",
@@ -92,7 +93,7 @@ static int pin_all(struct guard *guard, struct err *err)
 	int r = 0;
 
 	for (int i = 0; r == 0 && i < GUARD_MAPS; i++)
-		r = pin_one(guard->maps[i], "", guard_map_names[i], err);
+		r = pin_one(guard->maps[i], "", map_names[i], err);
 	if (r == 0)
 		r = pin_one(guard->existing, "", GUARD_EXISTING_NAME, err);
 	for (int i = 0; r == 0 && i < skeleton->prog_cnt; i++)
@@ -165,7 +166,7 @@ static int open_pins(struct guard *guard, struct err *err)
 	int r = open_pin(GUARD_EXISTING_NAME, &guard->existing, err);
 
 	for (int i = 0; r == 0 && i < GUARD_MAPS; i++)
-		r = open_pin(guard_map_names[i], &guard->maps[i], err);
+		r = open_pin(map_names[i], &guard->maps[i], err);
 	return r;
 }
 

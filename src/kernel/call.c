@@ -49,11 +49,6 @@ int kernel_pidfd_getfd(int pidfd, int fd, unsigned int flags)
 	return outcome(syscall(SYS_pidfd_getfd, pidfd, fd, flags));
 }
 
-int kernel_pidfd_send_signal(int pidfd, int signal)
-{
-	return outcome(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
-}
-
 int kernel_seccomp(unsigned int operation, unsigned int flags, const void *arg)
 {
 	return outcome(syscall(SYS_seccomp, operation, flags, arg));

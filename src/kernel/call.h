@@ -16,7 +16,6 @@ int kernel_register(int fd, unsigned int opcode, const void *arg, unsigned int n
 
 int kernel_pidfd_open(pid_t pid, unsigned int flags);
 int kernel_pidfd_getfd(int pidfd, int fd, unsigned int flags);
-int kernel_pidfd_send_signal(int pidfd, int signal);
 
 int kernel_seccomp(unsigned int operation, unsigned int flags, const void *arg);
 

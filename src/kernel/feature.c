@@ -60,29 +60,14 @@ static struct kernel_answer answers[KERNEL_FEATURE_LAST];
 static bool answered[KERNEL_FEATURE_LAST];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-void kernel_feature_probe(enum kernel_feature feature, struct kernel_answer *ret_answer)
-{
-	struct kernel_answer answer = { .state = KERNEL_UNKNOWN };
-
-	rows[feature].probe(&answer);
-	*ret_answer = answer;
-}
-
 const struct kernel_answer *kernel_feature(enum kernel_feature feature)
 {
 	pthread_mutex_lock(&lock);
 	if (!answered[feature])
-		kernel_feature_probe(feature, &answers[feature]);
+		rows[feature].probe(&answers[feature]);
 	answered[feature] = true;
 	pthread_mutex_unlock(&lock);
 	return &answers[feature];
-}
-
-void kernel_feature_forget(void)
-{
-	pthread_mutex_lock(&lock);
-	memset(answered, 0, sizeof(answered));
-	pthread_mutex_unlock(&lock);
 }
 
 const char *kernel_feature_name(enum kernel_feature feature)

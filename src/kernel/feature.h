@@ -59,12 +59,6 @@ struct kernel_answer {
 /* Asked once and kept; never NULL. */
 const struct kernel_answer *kernel_feature(enum kernel_feature feature);
 
-/* Asked now. */
-void kernel_feature_probe(enum kernel_feature feature, struct kernel_answer *ret_answer);
-
-/* Forgets what was kept. */
-void kernel_feature_forget(void);
-
 static inline bool kernel_has(enum kernel_feature feature)
 {
 	return kernel_feature(feature)->state == KERNEL_YES;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which memory a request uses: what its row in the op table says of the entry's own pointers, and what the sensor kept of the vectors and
- * headers behind them. Lengths are the program's; nothing is followed.
+ * Which memory a request uses: what its row in the op table says of the entry's own pointers, and what the sensor kept
+ * of the vectors and headers behind them. Lengths are the program's; nothing is followed.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,13 +11,13 @@
 enum { VECTOR_NAMES = 16, RANGES_MAX = 1024 };
 
 static const char *const iov_names[VECTOR_NAMES + 1] = {
-	"iov[0]", "iov[1]", "iov[2]",  "iov[3]",  "iov[4]",  "iov[5]",  "iov[6]",  "iov[7]",  "iov[8]",
+	"iov[0]", "iov[1]",  "iov[2]",  "iov[3]",  "iov[4]",  "iov[5]",  "iov[6]",  "iov[7]", "iov[8]",
 	"iov[9]", "iov[10]", "iov[11]", "iov[12]", "iov[13]", "iov[14]", "iov[15]", "iov[]",
 };
 
 static const char *const msg_names[VECTOR_NAMES + 1] = {
-	"msg_iov[0]", "msg_iov[1]",  "msg_iov[2]",  "msg_iov[3]",  "msg_iov[4]",  "msg_iov[5]",
-	"msg_iov[6]", "msg_iov[7]",  "msg_iov[8]",  "msg_iov[9]",  "msg_iov[10]", "msg_iov[11]",
+	"msg_iov[0]",  "msg_iov[1]",  "msg_iov[2]",  "msg_iov[3]",  "msg_iov[4]",  "msg_iov[5]",
+	"msg_iov[6]",  "msg_iov[7]",  "msg_iov[8]",  "msg_iov[9]",  "msg_iov[10]", "msg_iov[11]",
 	"msg_iov[12]", "msg_iov[13]", "msg_iov[14]", "msg_iov[15]", "msg_iov[]",
 };
 
@@ -64,8 +64,8 @@ static void add(struct builder *builder, struct model_range what)
 static const struct event_arg *next_arg(const struct event_submit *event, const struct event_arg *arg)
 {
 	const char *end = (const char *)event + event->h.size;
-	const char *at = arg ? (const char *)arg + arg->size
-			     : (const char *)(event + 1) + (event->sqe_size == 128 ? 64 : 0);
+	const char *at =
+		arg ? (const char *)arg + arg->size : (const char *)(event + 1) + (event->sqe_size == 128 ? 64 : 0);
 
 	if (at > end || (size_t)(end - at) < sizeof(*arg))
 		return NULL;
@@ -76,8 +76,8 @@ static const struct event_arg *next_arg(const struct event_submit *event, const 
 	return arg;
 }
 
-const void *model_submit_arg(const struct event_submit *event, enum event_arg_kind kind, uint64_t *ret_address,
-			     uint32_t *ret_length)
+/* The bytes of the event's argument of that kind, and their number; NULL = it has none. */
+static const void *find_arg(const struct event_submit *event, enum event_arg_kind kind, uint32_t *ret_length)
 {
 	const struct event_arg *arg = NULL;
 
@@ -87,10 +87,7 @@ const void *model_submit_arg(const struct event_submit *event, enum event_arg_ki
 			return NULL;
 		if (arg->kind != kind)
 			continue;
-		if (ret_address)
-			*ret_address = arg->address;
-		if (ret_length)
-			*ret_length = arg->length;
+		*ret_length = arg->length;
 		return arg + 1;
 	}
 	return NULL;
@@ -105,19 +102,20 @@ static void add_vector(struct builder *builder, enum event_arg_kind kind, const 
 {
 	const struct model_request *request = builder->request;
 	uint32_t length = 0;
-	const struct vector *vector = model_submit_arg(builder->event, kind, NULL, &length);
+	const struct vector *vector = find_arg(builder->event, kind, &length);
 
 	if (!vector || request->sqe.flags & URING_SQE_BUFFER_SELECT)
 		return;
 	for (uint32_t i = 0; i < length / sizeof(*vector); i++)
-		add(builder, (struct model_range){
-				     .address = vector[i].base,
-				     .length = vector[i].length,
-				     .name = names[i < VECTOR_NAMES ? i : VECTOR_NAMES],
-				     .direction = kernel_writes(request) ? ABI_OUT : ABI_IN,
-				     .lifetime = request->op->traits & ABI_ZERO_COPY ? ABI_UNTIL_NOTIF : ABI_UNTIL_COMPLETE,
-				     .kind = ABI_DATA,
-			     });
+		add(builder,
+		    (struct model_range){
+			    .address = vector[i].base,
+			    .length = vector[i].length,
+			    .name = names[i < VECTOR_NAMES ? i : VECTOR_NAMES],
+			    .direction = kernel_writes(request) ? ABI_OUT : ABI_IN,
+			    .lifetime = request->op->traits & ABI_ZERO_COPY ? ABI_UNTIL_NOTIF : ABI_UNTIL_COMPLETE,
+			    .kind = ABI_DATA,
+		    });
 }
 
 /* What hangs on a msghdr: vectors, name and control (lifetimes as measured on Linux 6.18). */
@@ -125,7 +123,7 @@ static void add_header(struct builder *builder)
 {
 	bool receives = kernel_writes(builder->request);
 	uint32_t length = 0;
-	const void *bytes = model_submit_arg(builder->event, EVENT_ARG_MSGHDR, NULL, &length);
+	const void *bytes = find_arg(builder->event, EVENT_ARG_MSGHDR, &length);
 	struct header header;
 
 	if (!bytes || length < sizeof(header))
@@ -160,7 +158,7 @@ static uint64_t length_in_memory(const struct builder *builder, const struct abi
 
 	if (pointer->length != ABI_LEN_SOCKLEN)
 		return 0;
-	bytes = model_submit_arg(builder->event, EVENT_ARG_SOCKLEN, NULL, &length);
+	bytes = find_arg(builder->event, EVENT_ARG_SOCKLEN, &length);
 	if (!bytes || length < sizeof(value))
 		return 0;
 	memcpy(&value, bytes, sizeof(value));

@@ -58,7 +58,6 @@ void fds_clear(struct model_process *process);
 model_handler ring_setup, ring_unmapped, ring_closed, ring_resized, ring_overflow, ring_lost;
 void ring_drop(struct step *step, struct model_ring *ring); /* ends its requests and frees it */
 void ring_deinit(struct model *model, struct model_ring *ring);
-void ring_no_longer_entered(struct model *model, const struct model_ring *ring);
 
 /* register.c */
 model_handler register_applied;
@@ -99,7 +98,6 @@ void requests_lost_all(const struct step *step, struct model_ring *ring, const s
 void requests_trim_unknown(const struct step *step, struct model_ring *ring);
 
 /* ranges.c: the index */
-int ranges_add(struct model_ranges *ranges, struct model_range *range);
 void ranges_remove(struct model_ranges *ranges, struct model_range *range);
 void ranges_deinit(struct model_ranges *ranges);
 int ranges_index_request(struct model_request *request);

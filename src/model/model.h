@@ -335,6 +335,3 @@ struct model_request *model_same_user_data(struct model_ring *ring, uint64_t use
  * on the way of every request stops after a few: there may be very many.
  */
 struct model_request *model_on_file(const struct model_request *request);
-
-/* Whether the event's argument of that kind is there, and its bytes. */
-const void *model_submit_arg(const struct event_submit *event, enum event_arg_kind kind, uint64_t *ret_address, uint32_t *ret_length);

@@ -2,9 +2,9 @@
 /*
  * Ranges of memory by address.
  *
- * One hash table of buckets. Each range is filed at the level whose granule is at least as long as itself (4 KiB, 64 KiB, 2 MiB, 1 GiB,
- * everything), so it touches two granules at most and its two links lie in the range itself: filing touches no heap. A question walks the granules
- * it covers at each level in use, or all ranges where that is less work.
+ * One hash table of buckets. Each range is filed at the level whose granule is at least as long as itself (4 KiB, 64
+ * KiB, 2 MiB, 1 GiB, everything), so it touches two granules at most and its two links lie in the range itself: filing
+ * touches no heap. A question walks the granules it covers at each level in use, or all ranges where that is less work.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -73,13 +73,14 @@ static int grow(struct model_ranges *ranges)
 	for (uint32_t i = 0; i < old.n_buckets; i++)
 		for (struct model_range_link *link = old.buckets[i], *next; link; link = next) {
 			next = link->next;
-			link_push(ranges, link, bucket_of(ranges, level_of(link->range->length), granule_of_link(link)));
+			link_push(ranges, link,
+				  bucket_of(ranges, level_of(link->range->length), granule_of_link(link)));
 		}
 	free(old.buckets);
 	return 0;
 }
 
-int ranges_add(struct model_ranges *ranges, struct model_range *range)
+static int add(struct model_ranges *ranges, struct model_range *range)
 {
 	unsigned level = level_of(range->length);
 	uint64_t first, last;
@@ -126,7 +127,7 @@ void ranges_deinit(struct model_ranges *ranges)
 int ranges_index_request(struct model_request *request)
 {
 	for (struct model_range *range = request->ranges; range; range = range->next)
-		if (ranges_add(&request->process->ranges, range) < 0)
+		if (add(&request->process->ranges, range) < 0)
 			return -ENOMEM;
 	return 0;
 }
@@ -159,7 +160,8 @@ static bool walk_granule(const struct model_ranges *ranges, unsigned level, uint
 {
 	unsigned shift = level_shift[level];
 
-	for (struct model_range_link *link = ranges->buckets[bucket_of(ranges, level, granule)]; link; link = link->next) {
+	for (struct model_range_link *link = ranges->buckets[bucket_of(ranges, level, granule)]; link;
+	     link = link->next) {
 		struct model_range *range = link->range;
 
 		if (level_of(range->length) != level || granule_of_link(link) != granule || !overlaps(range, question))

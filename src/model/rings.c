@@ -145,7 +145,7 @@ int ring_lost(struct step *step)
 	return 0;
 }
 
-void ring_no_longer_entered(struct model *model, const struct model_ring *ring)
+static void no_longer_entered(struct model *model, const struct model_ring *ring)
 {
 	MAP_FOR_EACH(&model->processes, process_entry)
 	{
@@ -181,7 +181,7 @@ void ring_drop(struct step *step, struct model_ring *ring)
 	struct step of_ring = { step->model, step->event, step->process, step->thread, ring };
 
 	requests_lost_all(&of_ring, ring, NULL);
-	ring_no_longer_entered(step->model, ring);
+	no_longer_entered(step->model, ring);
 	(void)map_remove(&step->model->rings, ring->id);
 	ring_deinit(step->model, ring);
 }

@@ -108,8 +108,6 @@ struct ring *rings_new(void); /* NULL when the table is full */
 void rings_bind(int fd, struct ring *ring);
 void rings_registered(struct ring *ring, uint32_t index);
 void rings_user_memory(struct ring *ring, uint64_t sqes, uint64_t cq);
-void rings_unmap(struct emit *emit, struct ring *ring);
-void rings_ready(struct ring *ring);
 struct ring_more *rings_more(struct ring *ring);
 
 /* register.c */
@@ -169,15 +167,12 @@ extern uint32_t stack_modules_stale; /* an object was mapped since */
 bool thread_arm(void (*first_event)(void)); /* slot, alternate stack, dispatch: for the calling thread */
 void thread_disarm(void);
 void thread_init(void);
-void thread_dispatch_on(void);
-void thread_dispatch_off(void);
 void thread_fork_child(void);
 
 /* signals.c */
 void signals_init(void);
 void signals_before(struct call *call);
 void signals_after(struct call *call);
-long signals_alt_stack(const stack_t *set, stack_t *old);
 void signals_install_stack(void);
 void signals_foreign_sigsys(int number, siginfo_t *info, void *context);
 

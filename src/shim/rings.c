@@ -133,7 +133,7 @@ static void set_need_wakeup(struct ring *ring)
 }
 
 /* The completion queue can be read from now on. */
-void rings_ready(struct ring *ring)
+static void begin_cursor(struct ring *ring)
 {
 	set_need_wakeup(ring);
 	if (!ring->cq || ring->cursor_ready)
@@ -150,7 +150,7 @@ void rings_user_memory(struct ring *ring, uint64_t sqes, uint64_t cq)
 	ring->sq = ring->cq = (uint8_t *)cq;
 	ring->sq_bytes = ring->cq_bytes =
 		ring->cq_off.cqes + (uint64_t)ring->cq_entries * (ring->flags & URING_SETUP_CQE32 ? 32 : 16);
-	rings_ready(ring);
+	begin_cursor(ring);
 }
 
 struct ring_more *rings_more(struct ring *ring)
@@ -186,7 +186,7 @@ static void emit_state(struct emit *emit, struct ring *ring, uint32_t kind)
 }
 
 /* Its memory is about to go: a last look, then nobody looks again. */
-void rings_unmap(struct emit *emit, struct ring *ring)
+static void unmap_ring(struct emit *emit, struct ring *ring)
 {
 	complete_sync(emit, ring);
 	if (ring->more)
@@ -233,7 +233,7 @@ static void range_goes(const struct call *call, uint64_t low, uint64_t bytes)
 		if (!emit_open(&emit))
 			return;
 		emit.stack = stack_take(&emit, call->registers);
-		rings_unmap(&emit, ring);
+		unmap_ring(&emit, ring);
 		release_if_done(ring);
 		emit_close(&emit);
 	}
@@ -259,7 +259,7 @@ static void descriptor_goes(const struct call *call, int fd)
 		filter_drop(ring);
 		filter_unregister(ring);
 		if (ring->flags & URING_SETUP_NO_MMAP && ring->cq)
-			rings_unmap(&emit, ring);
+			unmap_ring(&emit, ring);
 		release_if_done(ring);
 	}
 	emit_close(&emit);
@@ -333,7 +333,7 @@ static void mapped(struct ring *ring, uint8_t *at, uint64_t bytes, uint64_t offs
 			ring->cq_bytes = bytes;
 			ring->cq = at;
 		}
-		rings_ready(ring);
+		begin_cursor(ring);
 	} else if (offset >= URING_OFF_PBUF_RING) {
 		pbuf_mapped(ring, (offset - URING_OFF_PBUF_RING) >> 16, (uint64_t)at);
 	}

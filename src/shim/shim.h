@@ -110,7 +110,6 @@ struct call {
 	uint64_t args[6];          /* the before-hook may change them */
 	long result;               /* for the after-hook: as the kernel answers, -errno on failure */
 	const uint64_t *registers; /* 17, DWARF order (event.h); NULL: taken where they are needed */
-	void *saved_mask;
 	struct ring *ring; /* below: what a before-hook leaves for its after-hook */
 	uint64_t state[6];
 	uint64_t scratch[4]; /* memory that arguments may be pointed to */

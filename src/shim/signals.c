@@ -42,7 +42,7 @@ static bool inside(const stack_t *stack, uint64_t sp)
 	return !(stack->ss_flags & SS_DISABLE) && sp - (uint64_t)stack->ss_sp < stack->ss_size;
 }
 
-long signals_alt_stack(const stack_t *set, stack_t *old)
+static long alt_stack(const stack_t *set, stack_t *old)
 {
 	struct thread_more *more = shim_self.more;
 	stack_t before = more->program_stack;
@@ -76,7 +76,7 @@ SHIM_EXPORT int sigaltstack(const stack_t *set, stack_t *old)
 
 	if (shim_off())
 		return REAL_FUNCTION(sigaltstack)(set, old);
-	r = signals_alt_stack(set, old);
+	r = alt_stack(set, old);
 	if (r < 0)
 		errno = (int)-r;
 	return r < 0 ? -1 : 0;
@@ -316,7 +316,7 @@ void signals_before(struct call *call)
 		if (call->args[0] && shim_peek(&set, call->args[0], sizeof(set)) != sizeof(set))
 			return;
 		call->skip = 1;
-		call->result = signals_alt_stack(call->args[0] ? &set : NULL, &old);
+		call->result = alt_stack(call->args[0] ? &set : NULL, &old);
 		if (call->result == 0 && call->args[1])
 			poke(call->args[1], &old, sizeof(old));
 	}

@@ -12,7 +12,7 @@
 #include "shim/inner.h"
 #include "shim/shadow.h"
 
-enum { CHUNK = 1 << SHADOW_CHUNK_BITS, BLOCKS = 400, SPAN = 1 << 20 };
+enum { BLOCKS = 400, SPAN = 1 << 20 };
 
 /* Around a chunk's end. */
 static const uint64_t arena = UINT64_C(0x7f1234000000) - SPAN / 2;

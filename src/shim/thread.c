@@ -58,7 +58,7 @@ static int find_libc(struct dl_phdr_info *info, size_t size, void *data)
 	return 0;
 }
 
-void thread_dispatch_on(void)
+static void dispatch_on(void)
 {
 	shim_self.selector = 0;
 	if (!libc_bytes ||
@@ -67,7 +67,7 @@ void thread_dispatch_on(void)
 	shim_self.selector = 1;
 }
 
-void thread_dispatch_off(void)
+static void dispatch_off(void)
 {
 	shim_self.selector = 0;
 	SYS6(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, 0, 0, 0, 0, 0);
@@ -138,7 +138,7 @@ bool thread_arm(void (*first_event)(void))
 	if (first_event)
 		first_event();
 	thread_event(EVENT_THREAD_START);
-	thread_dispatch_on();
+	dispatch_on();
 	return true;
 }
 
@@ -150,7 +150,7 @@ void thread_disarm(void)
 
 	if (!shim_self.armed)
 		return;
-	thread_dispatch_off();
+	dispatch_off();
 	thread_event(EVENT_THREAD_EXIT);
 	shim_self.armed = 0;
 	shim_self.leaving = 1;
