@@ -78,8 +78,7 @@ static void drop_in(FILE *to, const struct fix_request *request, const char *nam
 static int systemd(const struct fix_request *request, FILE *to, FILE *notes, struct err *err)
 {
 	drop_in(to, request, "60-io_uring");
-	/* In a unit without a filter the line would be an allow-list that allows nothing else, and break the service.
-	 */
+	/* In a unit without a filter the line would be an allow-list of nothing else, and break the service. */
 	fprintf(to,
 		"LimitMEMLOCK=256M\n"
 		"# Where `systemctl show -p SystemCallFilter %s` is not empty, without the #: it adds to that list. "
@@ -209,14 +208,16 @@ static const struct {
 	const char *kind, *summary;
 	int (*write)(const struct fix_request *, FILE *, FILE *, struct err *);
 } fixes[] = {
-	{ "sysctl", "allow rings to everybody (kernel.io_uring_disabled = 0)", sysctl },
-	{ "sysctl-group", "allow rings to one group only (kernel.io_uring_disabled = 1)", sysctl_group },
-	{ "docker", "a seccomp profile for docker run", docker },
-	{ "podman", "a seccomp profile for podman run", podman },
+	{ "sysctl", "a file for /etc/sysctl.d that allows rings to everybody (kernel.io_uring_disabled = 0)", sysctl },
+	{ "sysctl-group", "a file for /etc/sysctl.d that allows them to one group only (kernel.io_uring_disabled = 1)",
+	  sysctl_group },
+	{ "docker", "a seccomp profile for docker run: what is installed here, or --base, with io_uring's calls added",
+	  docker },
+	{ "podman", "the same for podman run", podman },
 	{ "kubernetes", "a pod's securityContext; the profile itself is --fix oci", kubernetes },
-	{ "oci", "a seccomp profile without conditions, for runc, crun and kubelet's folder", oci },
+	{ "oci", "the same without conditions, for runc, crun and kubelet's folder", oci },
 	{ "systemd", "a drop-in that adds io_uring to a service's filter, and memory to lock", systemd },
-	{ "memlock", "more memory to lock for users who log in", memlock },
+	{ "memlock", "a file for /etc/security/limits.d: more memory to lock for users who log in", memlock },
 	{ "limits", "a drop-in that bounds memory, CPU time and threads of a service", limits },
 	{ "selinux", "the commands that make a policy module of what was refused", selinux },
 	{ "update", "the commands that bring a newer kernel", update },

@@ -8,7 +8,7 @@
 struct err;
 struct subject;
 
-/* The i-th kind and what it is for; NULL after the last. */
+/* The i-th kind, and what it is for; NULL after the last. */
 const char *fix_kind(size_t i);
 const char *fix_summary(size_t i);
 

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "advise/fix.h"
 #include "base/near.h"
 #include "cli/command.h"
 #include "cli/help.h"
@@ -95,6 +96,15 @@ static void put_mechanisms(const struct command *ignored)
 	policy_mechanisms_manual();
 }
 
+static void put_fixes(const struct command *ignored)
+{
+	for (size_t i = 0; fix_kind(i); i++) {
+		printf("*%s*\n\t", fix_kind(i));
+		put(fix_summary(i), stdout);
+		fputs("\n\n", stdout);
+	}
+}
+
 static void put_commands(const struct command *ignored)
 {
 	for (size_t i = 0; command_table[i]; i++) {
@@ -112,6 +122,7 @@ static const struct {
 } parts[] = {
 	{ "synopsis", put_synopsis }, { "about", put_about },       { "options", put_options },
 	{ "verbs", put_verbs },       { "commands", put_commands }, { "mechanisms", put_mechanisms },
+	{ "fixes", put_fixes },
 };
 
 static const char *part_name(size_t i)
