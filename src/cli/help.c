@@ -79,7 +79,8 @@ void help_of(const struct command *command, FILE *file)
 void help_all(FILE *file)
 {
 	fputs("usage: circlip COMMAND ...\n\n"
-	      "Circlip finds misuse of Linux io_uring in programs as they are.\n\n",
+	      "Circlip finds misuse of Linux io_uring in programs as they are, and lets programs and containers\n"
+	      "do only what they may with it.\n\n",
 	      file);
 	for (size_t i = 0; command_table[i]; i++) {
 		char label[64];
