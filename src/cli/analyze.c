@@ -50,7 +50,6 @@ static int analyze_run(void *options, char **words, size_t n_words)
 		return command_fail("analyze", COMMAND_FAILED, "out of memory");
 
 	const struct watch_setup setup = { .program = info.program[0] ? info.program : words[0],
-					   .sqpoll_emulated = info.sqpoll_emulated,
 					   .feed_stacks = info.abilities & SOURCE_FRAMES };
 
 	followed = watch_follow(watch, source, &setup, &err);

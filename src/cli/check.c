@@ -143,12 +143,9 @@ static int exit_status(const struct check *c)
 
 static void follow(struct check *c, const char *program)
 {
-	const struct watch_setup setup = { .program = program,
-					   .sqpoll_emulated = c->options->sqpoll == SQPOLL_EMULATE,
-					   .turn = on_turn,
-					   .event = on_event,
-					   .finding = on_finding,
-					   .context = c };
+	const struct watch_setup setup = {
+		.program = program, .turn = on_turn, .event = on_event, .finding = on_finding, .context = c
+	};
 	struct err err = { "" };
 
 	if (watch_follow(c->watch, c->source, &setup, &err) < 0)

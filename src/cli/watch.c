@@ -305,8 +305,7 @@ static uint64_t now_ns(void)
 
 static int begin(struct watch *w, const struct source *source, struct err *err)
 {
-	const struct hazard_options options = { .overdue_ns = w->options->overdue_ns,
-						.sqpoll_emulated = w->setup->sqpoll_emulated };
+	const struct hazard_options options = { .overdue_ns = w->options->overdue_ns };
 	const struct sink_options sink = { .file = w->file,
 					   .colour = print_in_colour(w->file, w->options->colour),
 					   .program = w->setup->program,

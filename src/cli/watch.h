@@ -30,7 +30,6 @@ command_names watch_format_name, watch_fail_on_name;
 
 struct watch_setup {
 	const char *program;
-	bool sqpoll_emulated;
 	bool feed_stacks; /* the source does not do it */
 	/* May be NULL. */
 	void (*turn)(void *context); /* before each event, and now and then while there is none */

@@ -42,6 +42,7 @@
 	X(ordering_assumed_stream) \
 	X(pbuf_double_recycle) \
 	X(pbuf_exhausted) \
+	X(request_overdue) \
 	X(restrictions_misused) \
 	X(ring_memlock_enomem) \
 	X(seccomp_bypass) \

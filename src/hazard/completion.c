@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The completion ring's head and what the program does with it. */
+#include "base/map.h"
 #include "hazard/hazard.h"
 #include "hazard/known.h"
 
@@ -217,4 +218,52 @@ const struct hazard hazard_cq_over_advance = {
 	.needs = SOURCE_CQ_STATE,
 	.look = look_cq_over_advance,
 	.supersedes = advance_supersedes,
+};
+
+/* ---- request-overdue: only where somebody said what is long ---- */
+
+/* In flight for that long, and not to wait on purpose, nor for another of its chain. */
+static bool is_overdue(const struct model_request *request, uint64_t now, uint64_t limit)
+{
+	return request->op && known_inflight(request) && now > request->time && now - request->time > limit &&
+	       !request->multishot && !request->chain_prev && request->sqe.opcode != URING_OP_TIMEOUT &&
+	       request->sqe.opcode != URING_OP_LINK_TIMEOUT;
+}
+
+static void report_overdue(struct hazard_context *context, const struct moment *moment, struct model_request *request,
+			   uint64_t limit)
+{
+	struct finding *finding = hazard_finding(context, moment, request);
+
+	hazard_message(finding, "%s (user_data 0x%llx) is not done after more than %llu ms", request->op->name,
+		       (unsigned long long)request->sqe.user_data, (unsigned long long)limit / 1000000);
+	hazard_report(context, finding);
+}
+
+static void look_overdue(struct hazard_context *context, const struct moment *moment)
+{
+	uint64_t limit = hazard_options(context)->overdue_ns;
+
+	if (!limit || !known_sure(hazard_model(context), moment))
+		return;
+	MAP_FOR_EACH(&hazard_model(context)->rings, entry)
+	{
+		struct model_ring *ring = entry->value;
+
+		for (struct model_request *request = ring->first; request; request = request->next)
+			if (is_overdue(request, moment->time, limit) && hazard_mark_request(context, request))
+				report_overdue(context, moment, request, limit);
+	}
+}
+
+const struct hazard hazard_request_overdue = {
+	.name = "request-overdue",
+	.family = "completion",
+	.level = HAZARD_NOTE,
+	.why = "A request has no time limit of its own: it stays in flight, with its buffer and its descriptor, until "
+	       "what it waits for comes, for ever if need be.",
+	.fix = "Link a LINK_TIMEOUT to a request that may wait, or cancel it by a timer of your own.",
+	.wants = HAZARD_WANTS(TICK),
+	.needs = SOURCE_SQES | SOURCE_COMPLETIONS,
+	.look = look_overdue,
 };

@@ -20,7 +20,7 @@ static void swallow(void *context, const struct finding *finding)
 
 static struct hazard_engine *engine_new(char *sink)
 {
-	static const struct hazard_options options = { .overdue_ns = 1000, .sqpoll_emulated = true };
+	static const struct hazard_options options = { .overdue_ns = 1000 };
 
 	return hazard_engine_new(hazard_catalogue, UINT32_MAX, &options, swallow, sink);
 }

@@ -125,7 +125,6 @@ uint64_t *hazard_ring_cell(struct hazard_context *context, struct model_ring *ri
 /* What the engine was told. */
 struct hazard_options {
 	uint64_t overdue_ns;	/* requests older than this are named; 0 = off */
-	bool sqpoll_emulated;
 };
 const struct hazard_options *hazard_options(struct hazard_context *context);
 

@@ -23,6 +23,8 @@ static void sink(void *context, const struct finding *finding)
 
 /* ---- rules ---- */
 
+extern const struct hazard hazard_request_overdue;
+
 static void look_consumed(struct hazard_context *context, const struct moment *moment)
 {
 	struct finding *finding = hazard_finding(context, moment, moment->request);
@@ -129,15 +131,20 @@ static void apply(void *event)
 	apply_at(event, (next_seq + 1) * 1000);
 }
 
-static void begin(const struct hazard *const *rules)
+static void begin_with(const struct hazard *const *rules, const struct hazard_options *options)
 {
 	struct event_setup setup =
 		EVENT(event_setup, RING_SETUP, .result = 3, .params = { .sq_entries = 8, .cq_entries = 16 });
 
 	n_told = 0;
 	memset(told, 0, sizeof(told));
-	engine = hazard_engine_new(rules, SOURCE_SQES, NULL, sink, NULL);
+	engine = hazard_engine_new(rules, SOURCE_SQES | SOURCE_COMPLETIONS, options, sink, NULL);
 	apply(&setup);
+}
+
+static void begin(const struct hazard *const *rules)
+{
+	begin_with(rules, NULL);
 }
 
 static void submit_flagged(uint32_t head, uint32_t consumed, uint8_t flags)
@@ -263,6 +270,26 @@ static void what_a_rule_keeps_is_told_after_its_time(void **state)
 	assert_string_equal(told[0], "kept");
 }
 
+static void a_request_is_overdue_when_somebody_said_so(void **state)
+{
+	static const struct hazard *const rules[] = { &hazard_request_overdue, NULL };
+	static const struct hazard_options options = { .overdue_ns = HAZARD_SECOND };
+	struct event tick = { .kind = EVENT_TICK, .size = sizeof(tick) };
+
+	begin_with(rules, &options);
+	submit_one(0, 1);
+	apply_at(&tick, HAZARD_SECOND);
+	assert_int_equal(n_told, 0);
+	apply_at(&tick, UINT64_C(2) * HAZARD_SECOND);
+	apply_at(&tick, UINT64_C(3) * HAZARD_SECOND);
+	assert_int_equal(n_told, 1);
+	stop(NULL);
+	begin(rules);
+	submit_one(0, 1);
+	apply_at(&tick, UINT64_C(2) * HAZARD_SECOND);
+	assert_int_equal(n_told, 0);
+}
+
 static void a_rule_sleeps_while_it_remembers_nothing(void **state)
 {
 	static const struct hazard *const rules[] = { &remembering, NULL };
@@ -334,6 +361,7 @@ int main(void)
 		TEST(a_held_finding_is_dropped_when_not_consumed),
 		TEST(a_held_finding_supersedes_what_comes_meanwhile),
 		TEST(what_a_rule_keeps_is_told_after_its_time),
+		TEST(a_request_is_overdue_when_somebody_said_so),
 		TEST(a_rule_sleeps_while_it_remembers_nothing),
 		TEST(a_rule_about_chains_is_shown_no_others),
 		TEST(what_cannot_be_seen_is_not_checked),

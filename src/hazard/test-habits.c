@@ -107,6 +107,13 @@ uint64_t *hazard_ring_cell(struct hazard_context *context, struct model_ring *ri
 	return &context->cell;
 }
 
+const struct hazard_options *hazard_options(struct hazard_context *context)
+{
+	static const struct hazard_options none;
+
+	return &none;
+}
+
 /* ---- a ring of four entries ---- */
 
 static struct model_slot_shadow shadow[4];
