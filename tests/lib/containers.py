@@ -199,6 +199,18 @@ def seccomp(socket, metadata, flags=None):
     return {**part, "flags": flags} if flags else part
 
 
+def generated(agent, runtime, policy, metadata):
+    """The seccomp part as `circlip agent profile` writes it for `policy`, a file; spoken to at the agent's socket."""
+    base = os.path.join(agent.folder, "base.json")
+    with open(base, "w", encoding="utf-8") as f:
+        f.write('{"linux": {}}')
+    made = subprocess.run([circlip.binary(), "agent", "profile", "--runtime", runtime, "--base", base, "--socket", agent.socket, "--metadata", metadata,
+                           "--policy", policy], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    if made.returncode:
+        raise RuntimeError(made.stderr)
+    return json.loads(made.stdout)["linux"]["seccomp"]
+
+
 class Container:
     def __init__(self, stage, runtime, words, profile=None, annotations=None, capabilities=(), userns=False, limits=()):
         self.stage, self.runtime, self.id = stage, runtime, f"{runtime}-{uuid.uuid4().hex[:8]}"
