@@ -143,6 +143,8 @@ int serve_receive_own(struct serve_worker *w, struct injection *injection, const
 		if (!(fds[0].revents & POLLIN) || receive(w, &notification) < 0)
 			continue;
 		if (is_own(&notification, injection, call)) {
+			/* The one that was asked about at first is answered: should we end, it waits for this. */
+			atomic_store(&w->options->shared->notification, notification.id);
 			*ret_id = notification.id;
 			return 0;
 		}
