@@ -113,20 +113,29 @@ static int make(struct serve_worker *w, struct serve_setup *s, int *ret_ring)
 
 /* ---- giving the ring ---- */
 
-/* 0, or -errno with the answer sent where there was one to send it to. */
-static int give(const struct serve_worker *w, uint64_t id, int ring)
-{
-	int listener = w->options->listener, fd = serve_put_ring(listener, id, ring);
-	int r = serve_answer(listener, id, fd < 0 ? 0 : fd, fd < 0 ? -fd : 0);
+struct gift {
+	int ring;
+	int fd; /* the number that it has got in the program, -1 = none yet: a second one would be left behind */
+};
 
-	return fd < 0 ? fd : r;
+/* 0, or -errno with the answer sent where there was one to send it to. */
+static int give(const struct serve_worker *w, struct gift *gift, uint64_t id)
+{
+	int listener = w->options->listener, fd = gift->fd;
+
+	if (fd < 0)
+		fd = serve_put_ring(listener, id, gift->ring);
+	if (fd < 0) {
+		serve_refuse(listener, id, -fd);
+		return fd;
+	}
+	gift->fd = fd;
+	return serve_answer(listener, id, fd, 0);
 }
 
 static int give_here(const struct serve_worker *w, void *context, uint64_t id)
 {
-	const int *ring = context;
-
-	return give(w, id, *ring);
+	return give(w, context, id);
 }
 
 /* Profiles that are made for `caller` ask about ENABLE_RINGS. Whichever ring has the number now is restricted. */
@@ -136,12 +145,12 @@ static int let_enable(const struct serve_worker *w, void *context, uint64_t id)
 }
 
 /* 0 and its descriptor; or what it got instead. A ring that is never enabled is of no use, and of no harm. */
-static int give_and_enable(struct serve_worker *w, struct serve_setup *s, int ring, int64_t *ret_fd)
+static int give_and_enable(struct serve_worker *w, struct serve_setup *s, struct gift *gift, int64_t *ret_fd)
 {
 	const __u64 *args = s->asked.data.args;
-	struct inject_call call = { SYS_io_uring_setup, { args[0], args[1] } };
+	struct inject_call call = { SYS_io_uring_setup, { args[0], args[1], args[2], args[3] } };
 	int64_t result = 0;
-	int r = serve_call(w, s, &call, give_here, &ring, ret_fd);
+	int r = serve_call(w, s, &call, give_here, gift, ret_fd);
 
 	if (r < 0 || *ret_fd < 0)
 		return r < 0 ? r : (int)*ret_fd;
@@ -153,7 +162,7 @@ static int give_and_enable(struct serve_worker *w, struct serve_setup *s, int ri
 }
 
 /* It is taken in hand, asks for its ring once more, gets it, and enables it before it knows. */
-static int hand_over_there(struct serve_worker *w, struct serve_setup *s, int ring)
+static int hand_over_there(struct serve_worker *w, struct serve_setup *s, struct gift *gift)
 {
 	int64_t fd = -1;
 	int r = serve_take(w, s, false);
@@ -162,7 +171,7 @@ static int hand_over_there(struct serve_worker *w, struct serve_setup *s, int ri
 		return r;
 	r = serve_write_params(s, &s->params);
 	if (r == 0) {
-		r = give_and_enable(w, s, ring, &fd);
+		r = give_and_enable(w, s, gift, &fd);
 		if (r < 0 && r != -ESRCH)
 			(void)serve_write_params(s, &s->original);
 	}
@@ -170,15 +179,28 @@ static int hand_over_there(struct serve_worker *w, struct serve_setup *s, int ri
 	return r;
 }
 
-static int hand_over(struct serve_worker *w, struct serve_setup *s, int ring)
+/* -EINTR: it does not wait any more. */
+static int hand_over_here(const struct serve_worker *w, struct serve_setup *s, struct gift *gift)
 {
 	int r;
 
-	if (s->verdict.caller_enables || s->caller.thread)
-		return hand_over_there(w, s, ring);
-	/* Its memory may long be something else's. */
-	r = serve_is_valid(w->options->listener, s->asked.id) ? serve_write_params(s, &s->params) : -EINTR;
-	return r < 0 ? r : give(w, s->asked.id, ring);
+	if (!serve_is_valid(w->options->listener, s->asked.id))
+		return -EINTR; /* its memory may long be something else's */
+	r = serve_write_params(s, &s->params);
+	if (r == 0)
+		r = give(w, gift, s->asked.id);
+	return r == -ENOENT || r == -ESRCH ? -EINTR : r;
+}
+
+/* The first that is bound is taken in any case, so that the next ones need not be bound where their calls go on. */
+static int hand_over(struct serve_worker *w, struct serve_setup *s, int ring)
+{
+	bool bound = s->caller.thread != 0;
+	bool there = s->verdict.caller_enables || (bound && w->waits == SERVE_WAITS_UNKNOWN);
+	struct gift gift = { ring, -1 };
+	int r = there ? -EINTR : hand_over_here(w, s, &gift);
+
+	return r == -EINTR && (there || bound) ? hand_over_there(w, s, &gift) : r;
 }
 
 static void fail(struct serve_worker *w, struct serve_setup *s, int r, const char *what)
