@@ -260,13 +260,6 @@ bool graph_solve(struct graph *graph, const struct model *model, const struct mo
 	return true;
 }
 
-bool graph_stuck(const struct graph *graph, const struct model_request *request)
-{
-	int at = index_of(graph, request);
-
-	return at >= 0 && !graph->nodes[at].ends;
-}
-
 /* ---- the circle ---- */
 
 /* The first member of the chain that does not end: all behind it wait for it. */

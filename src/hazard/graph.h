@@ -47,9 +47,6 @@ struct graph_cycle {
 /* False when nothing can be said: too many requests, or some whose fate is not known. */
 bool graph_solve(struct graph *graph, const struct model *model, const struct model_process *process);
 
-/* Whether the request is stuck. */
-bool graph_stuck(const struct graph *graph, const struct model_request *request);
-
 /* Follows what a stuck request waits for until it comes round. False: no circle of a length that can be told. */
 bool graph_cycle(const struct graph *graph, const struct model *model, const struct model_request *from,
 		 struct graph_cycle *ret_cycle);

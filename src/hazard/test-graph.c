@@ -107,8 +107,8 @@ static unsigned n_stuck(void)
 	unsigned n = 0;
 
 	assert_true(graph_solve(&it->graph, &it->model, &it->process));
-	for (unsigned i = 0; i < it->n; i++)
-		n += graph_stuck(&it->graph, &it->requests[i]);
+	for (unsigned i = 0; i < it->graph.n; i++)
+		n += !it->graph.nodes[i].ends;
 	return n;
 }
 

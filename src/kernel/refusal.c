@@ -87,18 +87,6 @@ enum refusal refusal_judge(const struct refusal_evidence *e)
 	}
 }
 
-const char *refusal_name(enum refusal refusal)
-{
-	static const char *const names[] = {
-		[REFUSAL_NONE] = "none",       [REFUSAL_ABSENT] = "absent",   [REFUSAL_SYSCTL] = "sysctl",
-		[REFUSAL_SECCOMP] = "seccomp", [REFUSAL_KILLED] = "killed",   [REFUSAL_LSM] = "lsm",
-		[REFUSAL_MEMLOCK] = "memlock", [REFUSAL_MEMORY] = "memory",   [REFUSAL_FILES] = "files",
-		[REFUSAL_FLAGS] = "flags",     [REFUSAL_UNKNOWN] = "unknown",
-	};
-
-	return names[refusal];
-}
-
 /* ---- in words ---- */
 
 static const char *errno_name(int error)

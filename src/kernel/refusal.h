@@ -42,7 +42,6 @@ struct refusal_evidence {
 };
 
 enum refusal refusal_judge(const struct refusal_evidence *evidence);
-const char *refusal_name(enum refusal refusal); /* "seccomp" */
 
 /* A sentence with the evidence in it. */
 void refusal_explain(const struct refusal_evidence *evidence, char *text, unsigned int size);
