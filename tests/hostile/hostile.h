@@ -65,6 +65,7 @@ long attack_setup(uint64_t entries, void *params);
  * closed.
  */
 void judge_ring(int fd, uint32_t flags);
+void judge_answer(long fd, uint32_t flags); /* of io_uring_setup: a ring, which is closed, or an error */
 void judge_use(int fd, uint32_t flags); /* as it is, without enabling it */
 void judge_mapped(struct ring *ring);
 void judge_all(uint32_t flags);

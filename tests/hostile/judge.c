@@ -222,6 +222,16 @@ void judge_ring(int fd, uint32_t flags)
 	judge_use(fd, flags);
 }
 
+void judge_answer(long fd, uint32_t flags)
+{
+	if (fd >= 0 && !ring_is((int)fd))
+		attack_breach("io_uring_setup answered %ld, which is no ring", fd);
+	else if (fd >= 0)
+		judge_ring((int)fd, flags);
+	if (fd > 2)
+		close((int)fd);
+}
+
 void judge_all(uint32_t flags)
 {
 	DIR *dir = opendir("/proc/thread-self/fd");

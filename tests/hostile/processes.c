@@ -293,12 +293,7 @@ static void *interrupted(void *arg)
 		struct params params = { .flags = i % 3 ? 0 : F_R_DISABLED };
 		long fd = attack_setup(8, &params);
 
-		if (fd >= 0 && !ring_is((int)fd))
-			attack_breach("io_uring_setup answered %ld, which is no ring", fd);
-		else if (fd >= 0)
-			judge_ring((int)fd, params.flags);
-		if (fd > 2)
-			close((int)fd);
+		judge_answer(fd, params.flags);
 		if (fd < 0 && fd != -EINTR && fd != -EMFILE)
 			attack_broken("io_uring_setup failed with %ld under signals", fd);
 	}

@@ -313,12 +313,7 @@ static void hiccups(uint32_t rounds)
 		struct params params = { .flags = i % 2 ? F_R_DISABLED : 0 };
 		long fd = attack_setup(8, &params);
 
-		if (fd >= 0 && !ring_is((int)fd))
-			attack_breach("io_uring_setup answered %ld, which is no ring", fd);
-		else if (fd >= 0)
-			judge_ring((int)fd, params.flags);
-		if (fd > 2)
-			close((int)fd);
+		judge_answer(fd, params.flags);
 	}
 	stop = true;
 	pthread_join(thread, NULL);
