@@ -9,9 +9,12 @@ all: build
 deps-%:
 	@tools/deps install $*
 
-# New programs in hazards/ are found when meson configures, so it is told when that list changes.
+# New programs in hazards/ are found when meson configures, so it is told when that list changes; and of a PREFIX that is given later.
 configure: deps-build
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix $(PREFIX)
+ifneq ($(origin PREFIX),file)
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+endif
 	@hazards/list-programs >$(BUILD)/programs.now
 	@cmp -s $(BUILD)/programs.now $(BUILD)/programs.txt || { meson setup --reconfigure $(BUILD) >/dev/null && cp $(BUILD)/programs.now $(BUILD)/programs.txt; }
 
