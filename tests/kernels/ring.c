@@ -2,14 +2,18 @@
 /*
  * Makes rings as it is told, for the guests' scripts. Each word is done in turn, and a line says what came of it.
  *
- *   WORD[,WORD...]   a ring: flags by name (sqpoll, sq_aff, disabled, attach=RING), sq=N, cq=N, idle=MS, cpu=N; "plain"
- * is none close=RING       rings are numbered from 0, refused ones too alone            waits until this process has no
- * polling thread left hold             says "held" and waits to be killed race=ROUNDS      makes disabled rings with a
- * CQ of 64 while another thread takes R_DISABLED away and asks for 8192; says how many came enabled or large, and
- * counts these as refused to it: status 1 spoil=ROUNDS     asks for harmless rings that fail late (their parameters
- * cannot be written back), for what may remain of them
- *   storm=ROUNDS     eight threads do both by turns: ask for what fails late, then for an enabled ring; says how many
- * of these came keep=ROUNDS      eight threads ask for pollers and keep what they get; says how many that is
+ *   WORD[,WORD...]  a ring: flags by name (sqpoll, sq_aff, disabled, attach=RING), sq=N, cq=N, idle=MS, cpu=N; "plain"
+ *                   is none
+ *   close=RING      rings are numbered from 0, refused ones too
+ *   alone           waits until this process has no polling thread left
+ *   hold            says "held" and waits to be killed
+ *   race=ROUNDS     makes disabled rings with a CQ of 64 while another thread takes R_DISABLED away and asks for 8192;
+ *                   says how many came enabled or large, and counts these as refused to it: status 1
+ *   spoil=ROUNDS    asks for harmless rings that fail late (their parameters cannot be written back), for what may
+ *                   remain of them
+ *   storm=ROUNDS    eight threads do both by turns: ask for what fails late, then for an enabled ring; says how many of
+ *                   these came
+ *   keep=ROUNDS     eight threads ask for pollers and keep what they get; says how many that is
  *
  * The status is 0 when every ring was made, 1 when one was refused, 2 when it was not understood.
  */
