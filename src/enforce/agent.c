@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -209,6 +210,17 @@ const char *agent_mechanism(const struct agent *agent)
 	return mechanism_name(agent->guard ? MECHANISM_CALLER : agent->options.force.mechanism);
 }
 
+/* Three descriptors for each container, and one for each program started into it. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int agent_run(const struct agent_options *options, struct err *err)
 {
 	static struct agent agent;
@@ -218,6 +230,7 @@ int agent_run(const struct agent_options *options, struct err *err)
 	agent.door.fd = agent.control.fd = agent.signals.fd = agent.timer.fd = agent.metrics.fd = -1;
 	/* Its own memory holds what all containers told it. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	raise_descriptors();
 	for (size_t i = 0; i < AGENT_CALLERS; i++)
 		agent.callers[i].source.fd = -1;
 	r = begin(&agent, err);
