@@ -3,7 +3,6 @@
 #include "enforce/serve.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -355,49 +354,4 @@ void serve_get_status(const struct serve *serve, struct serve_status *ret_status
 					     .failed = atomic_load(&shared->failed),
 					     .workers = serve->workers,
 					     .unreported = atomic_load(&shared->unreported) };
-}
-
-/* ---- the loop ---- */
-
-/* What comes over the socket is the caller's own; a size that is neither is a mistake, and is answered all the same. */
-static int heed(struct serve *serve, int *control, struct err *err)
-{
-	struct serve_status status;
-	struct policy policy;
-	char more;
-	struct iovec parts[] = { { &policy, sizeof(policy) }, { &more, 1 } };
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
-	ssize_t n = recvmsg(*control, &message, MSG_DONTWAIT);
-	int r = 0;
-
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : (*control = -1, 0);
-	if (n == sizeof(policy))
-		r = serve_set_policy(serve, &policy, err);
-	serve_get_status(serve, &status);
-	if (send(*control, &status, sizeof(status), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EPIPE)
-		*control = -1;
-	return r;
-}
-
-int serve_run(const struct serve_options *options, int stop, int control, struct err *err)
-{
-	CLEANUP(cleanup_serve) struct serve *serve = NULL;
-	int r = serve_new(options, &serve, err);
-
-	while (r == 0) {
-		struct pollfd fds[] = { { .fd = serve_fd(serve), .events = POLLIN },
-					{ .fd = stop, .events = POLLIN },
-					{ .fd = control, .events = POLLIN } };
-
-		if (poll(fds, 3, -1) < 0 && errno != EINTR)
-			return err_set(err, -errno, "cannot wait: %m");
-		if (fds[1].revents)
-			return SERVE_STOPPED;
-		if (fds[2].revents)
-			r = heed(serve, &control, err);
-		if (r == 0)
-			r = serve_dispatch(serve, err);
-	}
-	return r;
 }

@@ -84,7 +84,7 @@ struct serve_options {
 	struct serve_shared *shared;
 	bool set_limits;               /* who asks gets the policy's limits first: it began without them */
 	uint32_t patience_ms;          /* how long one request may take; 0 = 1000 */
-	serve_report_function *report; /* in the guardian, from serve_dispatch() and serve_run(); may be NULL */
+	serve_report_function *report; /* in the guardian, from serve_dispatch(); may be NULL */
 	void *context;
 };
 
@@ -99,7 +99,7 @@ struct serve;
  */
 bool serve_recover(int listener, struct serve_shared *shared, _Atomic bool *astray, int error);
 
-enum { SERVE_ENDED = 1, SERVE_STOPPED = 2 };
+enum { SERVE_ENDED = 1 };
 
 /* Blocks SIGCHLD in the calling process and takes it: serve_fd() tells of other children's ends too. */
 int serve_new(const struct serve_options *options, struct serve **ret_serve, struct err *err);
@@ -117,11 +117,3 @@ int serve_dispatch(struct serve *serve, struct err *err);
 /* From now on; rings that exist keep what they have. */
 int serve_set_policy(struct serve *serve, const struct policy *policy, struct err *err);
 void serve_get_status(const struct serve *serve, struct serve_status *ret_status);
-
-/*
- * The loop for a process that has nothing else to do: until the last process is gone (SERVE_ENDED), `stop` is readable
- * or hung up (SERVE_STOPPED; -1 = never), or an error. `control` (a SOCK_SEQPACKET, -1 = none) takes a struct policy,
- * to be used from then on, and is answered with a struct serve_status; an empty message asks for the status alone. When
- * it hangs up it is no longer heeded.
- */
-int serve_run(const struct serve_options *options, int stop, int control, struct err *err);
