@@ -140,14 +140,15 @@ static void refuse_held(int listener, struct serve_shared *shared, int error)
 }
 
 /*
- * One that it had received and not written down yet. The kernel numbers a listener's notifications one after the other
- * (test-serve.c sees it), and takes no answer to one that was not received. Some of them may have ended unasked.
+ * The last that it had received, or one more, which it had not written down yet. The kernel numbers a listener's
+ * notifications one after the other (test-serve.c sees it), and takes no answer to one that was not received. Some of
+ * them may have ended unasked.
  */
 static void refuse_lost(int listener, struct serve_shared *shared, int error)
 {
 	uint64_t last = atomic_load(&shared->last);
 
-	for (uint64_t i = 1; last && i <= LOST_NUMBERS; i++)
+	for (uint64_t i = 0; last && i <= LOST_NUMBERS; i++)
 		if (serve_answer(listener, last + i, 0, error) == 0)
 			atomic_fetch_add(&shared->failed, 1);
 }
@@ -156,13 +157,13 @@ bool serve_recover(int listener, struct serve_shared *shared, _Atomic bool *astr
 {
 	uint64_t notification = atomic_exchange(&shared->notification, 0);
 
+	if (notification) {
+		atomic_store(astray, true);
+		refuse_one(listener, shared, notification, error);
+	}
 	refuse_held(listener, shared, error);
 	refuse_lost(listener, shared, error);
-	if (!notification)
-		return false;
-	atomic_store(astray, true);
-	refuse_one(listener, shared, notification, error);
-	return true;
+	return notification;
 }
 
 /* What it was at work on is refused; others that wait will be asked for by the next worker. */

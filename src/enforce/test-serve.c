@@ -135,6 +135,9 @@ static void refuses_what_was_lost(void **state)
 	assert_false(serve_recover(asker.listener, &shared, &astray, EACCES));
 	assert_int_equal(heard(&asker), EACCES);
 	assert_int_equal(shared.failed, 1);
+	shared.last = receive(&asker); /* or between that and making it known what it is */
+	assert_false(serve_recover(asker.listener, &shared, &astray, ENOSYS));
+	assert_int_equal(heard(&asker), ENOSYS);
 	end(&asker);
 }
 
