@@ -10,7 +10,7 @@
 #include "enforce/policy.h"
 #include "kernel/feature.h"
 
-enum { DEFAULT_PATIENCE_MS = 1000, SILENCE_MS = 5000 };
+enum { DEFAULT_PATIENCE_MS = 3000, SILENCE_MS = 5000 };
 
 struct agent_words {
 	const char *listen, *control, *rules, *policy, *metrics, *log;
@@ -107,7 +107,7 @@ static const struct command_option agent_rows[] = {
 	  "their caller; strip: never touch the caller. auto, the default: caller for containers where that can be, "
 	  "enable for the others.",
 	  COMMAND_CHOICE, AT(mechanism), mechanism_choice },
-	{ "patience", "SECONDS", "How long one set-up may take before it is refused (default: 1).", COMMAND_SECONDS,
+	{ "patience", "SECONDS", "How long one set-up may take before it is refused (default: 3).", COMMAND_SECONDS,
 	  AT(patience_ns) },
 	{ "metrics", "HOST:PORT", "Prometheus metrics there, at /metrics.", COMMAND_TEXT, AT(metrics) },
 	{ "log", "FILE", "JSON Lines there instead of stderr.", COMMAND_FILE, AT(log) },

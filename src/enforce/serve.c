@@ -21,7 +21,7 @@
 #include "kernel/call.h"
 #include "kernel/proc.h"
 
-enum { DEFAULT_PATIENCE_MS = 1000, MAX_REPORTS = 64 /* a turn */, LOST_NUMBERS = 1024 };
+enum { DEFAULT_PATIENCE_MS = 3000, MAX_REPORTS = 64 /* a turn */, LOST_NUMBERS = 1024 };
 
 enum source { SOURCE_LISTENER, SOURCE_WORKER, SOURCE_REPORTS, SOURCE_CHILDREN };
 

@@ -83,7 +83,7 @@ struct serve_options {
 	 */
 	struct serve_shared *shared;
 	bool set_limits;               /* who asks gets the policy's limits first: it began without them */
-	uint32_t patience_ms;          /* how long one request may take; 0 = 1000 */
+	uint32_t patience_ms;          /* how long one request may take; 0 = 3000 */
 	serve_report_function *report; /* in the guardian, from serve_dispatch(); may be NULL */
 	void *context;
 };
