@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Containers by runc and crun from a folder that the test makes, and the agent that serves them."""
 import fcntl
+import itertools
 import json
 import os
+import random
 import select
 import shutil
 import signal
@@ -19,7 +21,12 @@ CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup/memory", "/sys/fs/cgroup")
 CRUN = 'mount -t cgroup2 cg2 /sys/fs/cgroup && exec crun --root "$0" --cgroup-manager=disabled "$@"'
 
 
-def until(condition, timeout=20):
+# Rings count against what their user has locked in all of the machine, for a while after their end too: who is to be kept to little has a user
+# of its own.
+users = itertools.count(1 + random.randrange(1 << 14))
+
+
+def until(condition, timeout=60):
     """What `condition()` gave when it was true, or its last answer."""
     end = time.monotonic() + timeout
     while True:
@@ -124,7 +131,7 @@ class Agent:
 
     def status(self):
         done = subprocess.run([circlip.binary(), "agent", "status", "--socket", self.control, "--format", "json"],
-                              capture_output=True, text=True, timeout=30)
+                              capture_output=True, text=True, timeout=120)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def container(self, name):
@@ -133,7 +140,7 @@ class Agent:
     def end(self, number=signal.SIGTERM):
         if self.process and self.process.poll() is None:
             self.process.send_signal(number)
-            self.process.wait(20)
+            self.process.wait(60)
         return self.process.returncode if self.process else None
 
 
@@ -176,7 +183,7 @@ class Stage:
             daemon.wait()
         for path in self.cgroups:
             try:
-                until(lambda: not open(os.path.join(path, "cgroup.procs"), encoding="ascii").read(), 5)
+                until(lambda: not open(os.path.join(path, "cgroup.procs"), encoding="ascii").read(), 20)
                 os.rmdir(path)
             except OSError:
                 pass
@@ -212,7 +219,7 @@ def generated(agent, runtime, policy, metadata):
 
 
 class Container:
-    def __init__(self, stage, runtime, words, profile=None, annotations=None, capabilities=(), userns=False, limits=()):
+    def __init__(self, stage, runtime, words, profile=None, annotations=None, capabilities=(), userns=False, limits=(), own_user=False):
         self.stage, self.runtime, self.id = stage, runtime, f"{runtime}-{uuid.uuid4().hex[:8]}"
         self.bundle = tempfile.mkdtemp(prefix="bundle-", dir=stage.folder)
         os.chmod(self.bundle, 0o755)
@@ -222,17 +229,19 @@ class Container:
         self.process = None
         stage.containers.append(self)
         with open(os.path.join(self.bundle, "config.json"), "w", encoding="utf-8") as f:
-            json.dump(self.config(words, profile, annotations, capabilities, userns, limits), f)
+            json.dump(self.config(words, profile, annotations, capabilities, userns, limits, own_user), f)
 
-    def config(self, words, profile, annotations, capabilities, userns, limits):
+    def config(self, words, profile, annotations, capabilities, userns, limits, own_user):
         caps = {kind: list(capabilities) for kind in ("bounding", "effective", "permitted")}
         spaces = ["pid", "ipc", "uts", "mount"] + ["user"] * userns
-        mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        user = next(users) << 16 if userns or own_user else 0
+        mapping = [{"containerID": 0, "hostID": user, "size": 65536}]
+        self.user = user = 0 if userns else user
         part = {"namespaces": [{"type": s} for s in spaces], **({"uidMappings": mapping, "gidMappings": mapping} if userns else {})}
         if profile:
             part["seccomp"] = profile
         return {"ociVersion": "1.0.2", "root": {"path": self.stage.rootfs, "readonly": True}, "hostname": "probe",
-                "process": {"terminal": False, "user": {"uid": 0, "gid": 0}, "args": ["/bin/probe", *words], "cwd": "/",
+                "process": {"terminal": False, "user": {"uid": user, "gid": user}, "args": ["/bin/probe", *words], "cwd": "/",
                             "env": ["PATH=/bin"], "capabilities": caps, "noNewPrivileges": True, "rlimits": list(limits)},
                 "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},
                            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}],
@@ -261,11 +270,11 @@ class Container:
     def lines(self):
         return results(self.text())
 
-    def reached(self, word, timeout=30):
+    def reached(self, word, timeout=60):
         until(lambda: word in self.lines() or self.process.poll() is not None, timeout)
         return word in self.lines()
 
-    def finish(self, timeout=60):
+    def finish(self, timeout=180):
         """Its results, word by word."""
         try:
             self.process.wait(timeout)
@@ -273,16 +282,16 @@ class Container:
             self.delete()
         return self.lines()
 
-    def run(self, timeout=60):
+    def run(self, timeout=180):
         return self.start().finish(timeout)
 
-    def exec(self, *words, timeout=60):
-        done = subprocess.run(self.command("exec", self.id, "/bin/probe", *words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    def exec(self, *words, timeout=180):
+        done = subprocess.run(self.command("exec", "--user", f"{self.user}:{self.user}", self.id, "/bin/probe", *words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, preexec_fn=self.enter)
         return results(done.stdout) or {"output": done.stdout}
 
     def signal(self, name):
-        subprocess.run(self.command("kill", self.id, name), stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+        subprocess.run(self.command("kill", self.id, name), stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
 
     def delete(self):
         if self.process is None:
@@ -290,7 +299,7 @@ class Container:
         subprocess.run(self.command("delete", "--force", self.id), stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
         if self.process.poll() is None:
             try:
-                self.process.wait(10)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
