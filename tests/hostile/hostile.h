@@ -40,6 +40,7 @@ struct result {
 	_Atomic bool waits;        /* something was kept waiting, but could be killed */
 	_Atomic bool told;         /* `text` is taken */
 	char text[300];
+	char trouble[100]; /* why a plain ring did not work */
 	uint8_t open[OPEN_N];
 	bool is_control;
 	int main; /* the process that all of this descends from */

@@ -10,7 +10,7 @@
  *        hostile --control bare|WEAKNESS [ATTACK...]            where nothing protects: each attack must breach
  *        hostile --list | --policy
  *        hostile --leak PROG ARGS...                            runs PROG with an unrestricted ring left open
- *        hostile --nobody PROG ARGS...                          runs PROG without root
+ *        hostile --nobody PROG ARGS...                          runs PROG without root, as user HOSTILE_NOBODY
  *        hostile --outsider                                     makes a ring, says its own pid, waits to be ended
  *
  * Nothing is asserted about time, but what has not come back after HANG_SECONDS is called hung. Some mistakes show only
@@ -33,7 +33,7 @@
 #include "hostile.h"
 
 /* What is known to hang, with the naive supervisor, need not be waited for as long. */
-enum { HANG_SECONDS = 60, CONTROL_HANG_SECONDS = 4, OUTER = 6, CONTROL_TRIES = 8 };
+enum { HANG_SECONDS = 60, CONTROL_HANG_SECONDS = 4, OUTER = 6, CONTROL_TRIES = 100 };
 
 static const struct attack *const tables[] = { attacks_rings, attacks_params,    attacks_calls,     attacks_births,
 					       attacks_doors, attacks_processes, attacks_supervisor };
@@ -116,6 +116,12 @@ bool in_child(void (*body)(void *), void *arg, int *ret_status)
 
 /* --- what must go on working */
 
+static bool no_good(const char *step, long answer)
+{
+	snprintf(result->trouble, sizeof(result->trouble), "%s gave %ld", step, answer);
+	return false;
+}
+
 bool works_here(void)
 {
 	struct params params = { 0 };
@@ -126,8 +132,10 @@ bool works_here(void)
 	int ends[2];
 	bool good;
 
-	if (fd < 0 || !ring_adopt((int)fd, params.flags, &ring) || pipe(ends))
-		return false;
+	if (fd < 0)
+		return no_good("io_uring_setup", fd);
+	if (!ring_adopt((int)fd, params.flags, &ring) || pipe(ends))
+		return no_good("using it", -errno);
 	ring.patience = 40;
 	good = write(ends[1], "z", 1) == 1 && !ring_run(&ring, &(struct sqe){ .opcode = OP_NOP }, &cqe) && !cqe.res;
 	good = good && !ring_run(&ring,
@@ -137,7 +145,7 @@ bool works_here(void)
 						.len = 1,
 						.off = UINT64_MAX },
 				 &cqe);
-	good = good && cqe.res == 1 && byte == 'z';
+	good = (good && cqe.res == 1 && byte == 'z') || no_good("NOP or READ", cqe.res);
 	ring_unmap(&ring);
 	close((int)fd);
 	close(ends[0]);
@@ -158,7 +166,7 @@ void works_elsewhere(const char *when)
 	if (!in_child(exit_if_it_works, NULL, &status))
 		attack_hung("a plain ring never came %s", when);
 	else if (status)
-		attack_broken("a plain ring does not work %s", when);
+		attack_broken("a plain ring does not work %s: %s", when, result->trouble);
 }
 
 /* --- one attack */
@@ -316,9 +324,10 @@ static int be_outsider(void)
 
 static int as_nobody(char **command)
 {
-	enum { NOBODY = 65534 };
+	const char *text = getenv("HOSTILE_NOBODY");
+	unsigned int id = text ? (unsigned int)atoi(text) : 65534;
 
-	if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY)) {
+	if (setgroups(0, NULL) || setresgid(id, id, id) || setresuid(id, id, id)) {
 		perror("hostile: nobody");
 		return 126;
 	}

@@ -21,8 +21,11 @@
 
 #include "hostile.h"
 
-/* Circlip's own patience with what it asks is a second. */
-enum { STOPPED_SECONDS = 4 };
+/*
+ * Circlip's own patience with what it asks is three seconds. A death is waited for ten times a second; what is known to
+ * go on need not be waited for as long.
+ */
+enum { STOPPED_SECONDS = 10, CONTROL_STOPPED_SECONDS = 4, DEATH_LOOKS = 300, CONTROL_DEATH_LOOKS = 20 };
 
 static int parent_of(int pid)
 {
@@ -251,12 +254,10 @@ static void kill_it(uint32_t rounds)
 	result->rounds++;
 	if (!signal_all(pids, n, SIGKILL))
 		return;
-	for (int i = 0; i < 20; i++) { /* long enough for a death that is on its way */
+	/* Long enough for a death that is on its way, also on a machine that has other things to do. */
+	for (int i = result->is_control ? CONTROL_DEATH_LOOKS : DEATH_LOOKS; i && !result->breaches; i--)
 		poll(NULL, 0, 100);
-		if (result->breaches)
-			break;
-	}
-	attack_breach("the program runs on two seconds after its supervisor was killed");
+	attack_breach("the program runs on long after its supervisor was killed");
 }
 
 static void one_setup_exit(void *unused)
@@ -282,7 +283,8 @@ static void stop_it(uint32_t rounds)
 		return;
 	result->rounds++;
 	signal_all(pids, n, SIGSTOP);
-	if (!in_child_within(STOPPED_SECONDS, one_setup_exit, NULL, NULL))
+	if (!in_child_within(result->is_control ? CONTROL_STOPPED_SECONDS : STOPPED_SECONDS, one_setup_exit, NULL,
+			     NULL))
 		attack_waits("a set-up waited for a supervisor that was stopped, until it was killed");
 	signal_all(pids, n, SIGCONT);
 }
