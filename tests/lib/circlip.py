@@ -24,7 +24,7 @@ def binary():
     return os.environ.get("CIRCLIP", "build/src/cli/circlip")
 
 
-def verb(*words, stdin="", env=None, timeout=120, **more):
+def verb(*words, stdin="", env=None, timeout=180, **more):
     """circlip with these words: its status, and what it said."""
     return subprocess.run([binary(), *words], input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout,
                           env={**os.environ, **(env or {})}, **more)
@@ -44,7 +44,7 @@ def command(program, log, options=()):
     return [binary(), "check", "--format", "json", "--log", log, *options, "--", *program]
 
 
-def check(program, options=(), timeout=60, enough=None, grace=2.0, env=None, cwd=None):
+def check(program, options=(), timeout=180, enough=None, grace=2.0, env=None, cwd=None):
     """
     Runs `program`. When `enough(findings)` holds and the program still runs `grace` seconds later, or when `timeout` is over, it is
     interrupted as a person would do it: with SIGINT to circlip.
@@ -81,7 +81,7 @@ def wait(process, log, timeout, enough, grace):
 def stop(process):
     process.send_signal(signal.SIGINT)
     try:
-        process.wait(10)
+        process.wait(30)
     except subprocess.TimeoutExpired:
         if os.getpgid(process.pid) == process.pid:
             os.killpg(process.pid, signal.SIGKILL)

@@ -212,7 +212,7 @@ def generated(agent, runtime, policy, metadata):
     with open(base, "w", encoding="utf-8") as f:
         f.write('{"linux": {}}')
     made = subprocess.run([circlip.binary(), "agent", "profile", "--runtime", runtime, "--base", base, "--socket", agent.socket, "--metadata", metadata,
-                           "--policy", policy], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+                           "--policy", policy], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     if made.returncode:
         raise RuntimeError(made.stderr)
     return json.loads(made.stdout)["linux"]["seccomp"]
@@ -296,7 +296,7 @@ class Container:
     def delete(self):
         if self.process is None:
             return
-        subprocess.run(self.command("delete", "--force", self.id), stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        subprocess.run(self.command("delete", "--force", self.id), stdin=subprocess.DEVNULL, capture_output=True, timeout=180)
         if self.process.poll() is None:
             try:
                 self.process.wait(60)

@@ -27,7 +27,7 @@ class Outcome:
         self.status, self.out, self.err = status, out, err
 
 
-def bare(command, timeout=120, env=None, cwd=None):
+def bare(command, timeout=300, env=None, cwd=None):
     run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, env=env, cwd=cwd, errors="replace", text=True)
     return Outcome(run.returncode, run.stdout, run.stderr)
 
@@ -91,7 +91,7 @@ def judge(tap, name, run, counted, why_uncounted, allowed=()):
         tap.result(f"{name}: the kernel counted as many", problems)
 
 
-def compare(tap, name, command, same=None, timeout=120, env=None, cwd=None, before=None, options=(), allowed=()):
+def compare(tap, name, command, same=None, timeout=300, env=None, cwd=None, before=None, options=(), allowed=()):
     """`same(outcome)` is what must not differ between the two runs; by default status and stdout. `before()` restores the stage."""
     same = same or (lambda o: (o.status, o.out))
     if before:

@@ -48,7 +48,7 @@ def log(place):
 
 def is_ready(place, process):
     """Whether the server came to say that it is ready; looked for, because it tells nobody."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while time.monotonic() < end and process.poll() is None:
         if "ready for connections" in log(place):
             return True

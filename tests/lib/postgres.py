@@ -106,7 +106,7 @@ class Server:
     def program(self, name, *words):
         return [os.path.join(self.bin, name), *words]
 
-    def run(self, name, *words, timeout=120):
+    def run(self, name, *words, timeout=300):
         return foreign.bare(self.inside(*self.program(name, *words)), timeout)
 
     def make(self):
@@ -129,7 +129,7 @@ class Server:
 
     def ready(self, said=None, process=None, times=1):
         """Whether it said so, for the n-th time; looked for, because it tells nobody."""
-        said, process, end = said or self.said, process or self.process, time.monotonic() + 60
+        said, process, end = said or self.said, process or self.process, time.monotonic() + 180
         while said().count(READY) < times and process.poll() is None and time.monotonic() < end:
             time.sleep(0.02)
         return said().count(READY) >= times
@@ -162,7 +162,7 @@ class Server:
         """Asked to end; its status, None when it did not."""
         os.kill(self.pid(), 2)
         try:
-            return self.process.wait(60)
+            return self.process.wait(180)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

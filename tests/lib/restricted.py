@@ -47,7 +47,7 @@ def binary(mechanism=None):
     return UNGUARDED
 
 
-def run(program, policy, options=(), timeout=60, prefix=(), cwd=None, env=None, stdin=""):
+def run(program, policy, options=(), timeout=180, prefix=(), cwd=None, env=None, stdin=""):
     """`policy`: a profile's name, or the text of a file."""
     with tempfile.TemporaryDirectory(prefix="circlip-test-") as folder:
         os.chmod(folder, 0o777)
@@ -77,7 +77,7 @@ def mechanism_of(options):
 def dry(policy_file, *options, by=None):
     """(whether it would run, what it says)"""
     done = subprocess.run([by or circlip.binary(), "run", "--dry-run", "--policy", policy_file, *options], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, errors="replace", timeout=60)
+                          text=True, errors="replace", timeout=180)
     return done.returncode == 0, done.stdout + done.stderr
 
 

@@ -64,7 +64,7 @@ class Systemd:
         with open(log, "wb") as out:
             self.process = subprocess.Popen(["unshare", "-m", "-p", "-C", "-f", "--mount-proc", "--kill-child", "sh", "-c", BOOT, "sh", *arguments],
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=enter)
-        until(lambda: self.process.poll() is not None or (self.child() and self.run("systemctl", "is-active", "test.target").stdout == "active\n"), 30)
+        until(lambda: self.process.poll() is not None or (self.child() and self.run("systemctl", "is-active", "test.target").stdout == "active\n"), 180)
         if self.process.poll() is not None or not self.pid:
             with open(log, encoding="utf-8", errors="replace") as f:
                 self.why = "systemd does not start in namespaces here: " + f.read().strip()[-300:]
@@ -78,7 +78,7 @@ class Systemd:
         return ["nsenter", "-t", self.pid, "-m", "-p", "-C", *words]
 
     def run(self, *words):
-        return subprocess.run(self.inside(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        return subprocess.run(self.inside(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180)
 
     def show(self, unit, what):
         return self.run("systemctl", "show", unit, "-p", what, "--value").stdout.strip()

@@ -49,7 +49,7 @@ def compare(tap, name, command, thorough=(), strongest=(), same=by_output, env=N
     alone = None
     for profile, options, words in ways(tap, name, thorough, strongest):
         alone = alone or same(foreign.bare(command, 120, env))
-        run = restricted.run(command, profile, options, timeout=120, env=env)
+        run = restricted.run(command, profile, options, timeout=300, env=env)
         under = same(foreign.Outcome(run.status, run.out, run.err))
         problems = [] if alone == under else [f"alone: {str(alone)[-600:]}", f"under it: {str(under)[-600:]}", run.err[-800:], str(run.records)[-800:]]
         problems += [f"denied: {r['what']} ({r['remedy']})" for r in run.of("denied") if not (falls_back and r["flags"] == "SQPOLL")]
@@ -146,7 +146,7 @@ def serve(folder, name, prefix):
     process = subprocess.Popen([*prefix, *mariadb_server.server(place)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     seen = mariadb_server.use(place, process)
     try:
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         process.kill()
         err = "it hung"

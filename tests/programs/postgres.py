@@ -163,7 +163,7 @@ class Inside(Container):
         seen = use(self.server)
         self.signal("INT")
         try:
-            status = self.process.wait(60)
+            status = self.process.wait(180)
         except subprocess.TimeoutExpired:
             self.delete()
         return seen, status
@@ -174,7 +174,7 @@ def profile(stage, agent):
     with open(base, "w", encoding="utf-8") as f:
         json.dump({"linux": {}}, f)
     done = subprocess.run([circlip.binary(), "agent", "profile", "--runtime", "runc", "--policy", "database", "--socket", agent.socket, "--metadata", "postgres",
-                           "--base", base], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+                           "--base", base], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     return json.loads(done.stdout)["linux"]["seccomp"]
 
 

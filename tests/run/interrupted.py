@@ -30,7 +30,7 @@ def can_wait():
 
 def interrupted(tap, mechanism, how, prefix, excepted):
     name = f"{mechanism}, {how}: each ring is the one asked for, and as it is told"
-    run = restricted.run([PROGRAM, "rings", mechanism, str(THREADS), str(ROUNDS)], "allow-all", ["--mechanism", mechanism], prefix=prefix, timeout=120)
+    run = restricted.run([PROGRAM, "rings", mechanism, str(THREADS), str(ROUNDS)], "allow-all", ["--mechanism", mechanism], prefix=prefix, timeout=600)
     lines = run.lines()
     problems = ["it hung"] * run.hung + [run.err[-600:]] * bool(run.err)
     problems += [f"{lines.get('made')} rings, not {THREADS * ROUNDS}"] * (lines.get("made") != str(THREADS * ROUNDS))

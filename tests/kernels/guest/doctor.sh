@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What doctor says of Debian's kernels, and of the sysctl, which only a machine of its own may switch off.
 # files: src/cli/circlip tests/doctor/under
-# seconds: 240
+# seconds: 900
 circlip doctor >/tmp/text
 cat /tmp/text
 circlip doctor --json >/tmp/json

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The BPF guard: what circlip host applies is what the kernel refuses, and nothing is left of it afterwards.
 # files: src/cli/circlip tests/kernels/ring /usr/sbin/bpftool
-# seconds: 600
+# seconds: 1800
 CG=/sys/fs/cgroup
 ROUNDS=2000
 [ -z "$SHORT" ] || ROUNDS=300

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `circlip run` under every mechanism that the kernel has.
 # files: src/cli/circlip tests/run/rings tests/kernels/ring
-# seconds: 900
+# seconds: 1800
 FEW='ops: [NOP, READ]
 registerOps: [REGISTER_BUFFERS, REGISTER_FILES]
 '
