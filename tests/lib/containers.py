@@ -144,6 +144,14 @@ class Agent:
         return self.process.returncode if self.process else None
 
 
+def unmount_below(folder):
+    """What an engine left mounted would keep the folder."""
+    with open("/proc/self/mounts", encoding="utf-8", errors="replace") as f:
+        points = [line.split()[1] for line in f]
+    for point in sorted((p for p in points if p.startswith(folder + "/")), reverse=True):
+        subprocess.run(["umount", "--lazy", point], stdin=subprocess.DEVNULL, capture_output=True)
+
+
 class Stage:
     """A root file system, and cgroups that contain what is started here."""
 
@@ -187,15 +195,8 @@ class Stage:
                 os.rmdir(path)
             except OSError:
                 pass
-        self._unmount()
+        unmount_below(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _unmount(self):
-        """What an engine left mounted would keep the folder."""
-        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as f:
-            points = [line.split()[1] for line in f]
-        for point in sorted((p for p in points if p.startswith(self.folder + "/")), reverse=True):
-            subprocess.run(["umount", point], stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def seccomp(socket, metadata, flags=None):
