@@ -179,17 +179,19 @@ def pack(target, command, files, mark):
         archive.end()
 
 
-def run(kernel, command, files=None, timeout=180, memory=512, cpus=2, append=""):
+def run(kernel, command, files=None, timeout=180, memory=512, cpus=2, append="", counting=False):
     """
     Boots `kernel`, runs the shell text `command` as root in /tmp with `files` ({path in the guest: path here}; programs bring their
-    libraries) and turns the machine off. All of that within `timeout` seconds.
+    libraries) and turns the machine off. All of that within `timeout` seconds. `counting`: one CPU, whose clock goes on by a
+    nanosecond with each instruction, however busy this machine is.
     """
     mark = "end-" + secrets.token_hex(8)
     with tempfile.TemporaryDirectory(prefix="circlip-vm-", dir=cache()) as folder:
         initrd, out, console = (os.path.join(folder, name) for name in ("initrd", "out", "console"))
         pack(initrd, command, files or {}, mark)
         line = f"console=ttyS0 loglevel=4 panic=-1 lsm=landlock,bpf mitigations=off random.trust_cpu=on {append}"
-        qemu = [tool("qemu-system-x86_64"), "-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", str(cpus), "-m", str(memory), "-nodefaults",
+        speed = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1"] if counting else ["-accel", "tcg,thread=multi", "-smp", str(cpus)]
+        qemu = [tool("qemu-system-x86_64"), *speed, "-cpu", CPU, "-m", str(memory), "-nodefaults",
                 "-no-user-config", "-display", "none", "-no-reboot", "-kernel", kernel.image, "-initrd", initrd, "-append", line,
                 "-serial", f"file:{console}", "-serial", f"file:{out}"]
         start = time.monotonic()
