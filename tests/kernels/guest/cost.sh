@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What each mechanism costs, in instructions (program and kernel together; for a set-up those of all processes that take part
 # in it). It passes when that could be counted: what is cheap enough is for the reader to say. Reads that the kernel leaves to
-# a thread (Linux 7.2, from memory) are not counted.
+# a thread (from 6.12 on, of files in memory) are not counted.
 # files: src/cli/circlip bench/slices tests/hostile/circlip-unguarded
 # seconds: 1800
 # long:
