@@ -27,6 +27,7 @@ check: deps-test
 
 # What takes long: the same binaries in three of Debian's kernels, under software emulation; half an hour, or a few minutes with kernels already fetched.
 check-full: deps-test build
+	@ninja -C $(BUILD) -j $(JOBS) bench-programs >/dev/null
 	meson test -C $(BUILD) --setup full --suite full --num-processes 1 --print-errorlogs
 
 # The two compilers must both be silent; the second one is only asked for its opinion, which needs no optimization. The programs of hazards/ may be warned of.
