@@ -340,18 +340,21 @@ static long do_die(void)
 	return pid > 0 ? 0 : -EAGAIN;
 }
 
-/* Until SIGUSR1, or for a minute. */
+/* Until SIGUSR1, or for ten minutes; whatever else interrupts. */
 static long do_wait(void)
 {
 	sigset_t set, old;
-	struct timespec minute = { .tv_sec = 60 };
+	struct timespec long_enough = { .tv_sec = 600 };
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, &old);
 	puts("waiting 0");
 	fflush(stdout);
-	return sigtimedwait(&set, NULL, &minute) == SIGUSR1 ? 0 : -ETIMEDOUT;
+	while (sigtimedwait(&set, NULL, &long_enough) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
 }
 
 /* Neither text nor UTF-8. */
