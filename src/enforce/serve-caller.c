@@ -176,7 +176,7 @@ static void conclude(struct serve_worker *w, struct serve_setup *s, int r)
 			       s->verdict.what);
 		return;
 	}
-	serve_refuse(w->options->listener, s->asked.id, -r); /* where it still waits */
+	serve_turn_away(w, s, -r); /* where it still waits */
 	serve_conclude_refused(s, r);
 }
 

@@ -192,22 +192,20 @@ static int hand_over_here(const struct serve_worker *w, struct serve_setup *s, s
 	return r == -ENOENT || r == -ESRCH ? -EINTR : r;
 }
 
-/* The first that is bound is taken in any case, so that the next ones need not be bound where their calls go on. */
+/* Who is bound is given it there, and left in this call (serve_turn_away()). */
 static int hand_over(struct serve_worker *w, struct serve_setup *s, int ring)
 {
-	bool bound = s->caller.thread != 0;
-	bool there = s->verdict.caller_enables || (bound && w->waits == SERVE_WAITS_UNKNOWN);
+	bool there = s->verdict.caller_enables || s->caller.thread;
 	struct gift gift = { ring, -1 };
-	int r = there ? -EINTR : hand_over_here(w, s, &gift);
 
-	return r == -EINTR && (there || bound) ? hand_over_there(w, s, &gift) : r;
+	return there ? hand_over_there(w, s, &gift) : hand_over_here(w, s, &gift);
 }
 
 static void fail(struct serve_worker *w, struct serve_setup *s, int r, const char *what)
 {
 	int error = r == -EOWNERDEAD ? serve_errno(&w->options->policy) : -r;
 
-	serve_refuse(w->options->listener, s->asked.id, error);
+	serve_turn_away(w, s, error);
 	serve_conclude(s, SERVE_FAILED, error, "%s: %s", what, strerror(-r));
 }
 
@@ -215,7 +213,7 @@ static void refuse(struct serve_worker *w, struct serve_setup *s, int r)
 {
 	if (r == -EOWNERDEAD)
 		return fail(w, s, r, "the process that makes rings was killed, or took too long");
-	serve_refuse(w->options->listener, s->asked.id, -r);
+	serve_turn_away(w, s, -r);
 	serve_conclude_refused(s, r);
 }
 

@@ -115,6 +115,12 @@ bool serve_is_fleeting(const struct serve_worker *w);
  */
 int serve_take(struct serve_worker *w, struct serve_setup *s, bool kill);
 
+/*
+ * Answers with an error (positive). A caller that is bound is left in this very call: told to stop later it would be in
+ * another one, and there are some that end with EINTR for that (signal(7), "Interruption by stop signals").
+ */
+void serve_turn_away(struct serve_worker *w, struct serve_setup *s, int error);
+
 /* What is done when the filter asks about the call; -ENOENT: the thread does not wait any more. */
 typedef int serve_deal(const struct serve_worker *w, void *context, uint64_t id);
 

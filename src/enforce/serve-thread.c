@@ -113,6 +113,14 @@ int serve_take(struct serve_worker *w, struct serve_setup *s, bool kill)
 	return r == INJECT_GONE ? -ESRCH : r;
 }
 
+void serve_turn_away(struct serve_worker *w, struct serve_setup *s, int error)
+{
+	if (s->caller.thread && serve_take(w, s, false) == 0)
+		serve_leave(s, -error);
+	else
+		serve_refuse(w->options->listener, s->asked.id, error);
+}
+
 /* ---- its calls ---- */
 
 static bool is_interrupted(int64_t result)

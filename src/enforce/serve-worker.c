@@ -128,13 +128,13 @@ static int count(const struct serve_worker *w, struct serve_setup *s)
 
 static void fail(struct serve_worker *w, struct serve_setup *s, int error, const char *what)
 {
-	serve_refuse(w->options->listener, s->asked.id, error);
+	serve_turn_away(w, s, error);
 	serve_conclude(s, SERVE_FAILED, error, "%s", what);
 }
 
 static void deny(struct serve_worker *w, struct serve_setup *s)
 {
-	serve_refuse(w->options->listener, s->asked.id, s->verdict.error);
+	serve_turn_away(w, s, s->verdict.error);
 	serve_conclude(s, SERVE_DENIED, s->verdict.error, "%s", s->verdict.what);
 }
 
@@ -145,7 +145,7 @@ void serve_deny_limit(struct serve_worker *w, struct serve_setup *s, enum policy
 
 	s->report.field = (int)field;
 	s->report.line = policy->lines[field];
-	serve_refuse(w->options->listener, s->asked.id, serve_errno(policy));
+	serve_turn_away(w, s, serve_errno(policy));
 	if (capability)
 		snprintf(s->report.remedy, sizeof(s->report.remedy), "%s: unlimited, or a container without %s",
 			 policy_field_name(field), capability);
