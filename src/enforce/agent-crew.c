@@ -71,7 +71,7 @@ static void name_memory(const struct agent_container *container, char name[AGENT
 	snprintf(name, AGENT_STORE_NAME, AGENT_STORE_PREFIX "%08x-m", container->kept->name);
 }
 
-/* Which it is from now on, -1 = there is no room. */
+/* Which it is from now on, -1 = there is no room. Owns it. */
 static int hold_listener(struct agent_container *container, bool by_caller, int fd)
 {
 	struct agent_kept *kept = container->kept;
@@ -188,15 +188,14 @@ static void let_go(struct agent *agent, struct agent_container *container)
 	clear(container);
 }
 
+/* Owns the listener unless it fails. */
 static int keep(struct agent_container *container, const struct oci_state *state, uid_t uid, bool by_caller, int fd)
 {
 	char name[AGENT_STORE_NAME];
 	int r = agent_keep_new(&container->kept, &container->memory);
 
-	if (r < 0) {
-		(void)close(fd);
+	if (r < 0)
 		return r;
-	}
 	container->kept->state = *state;
 	container->kept->uid = uid;
 	container->kept->since = agent_board_now();
@@ -239,11 +238,11 @@ static void begin(struct agent *agent, const struct oci_state *state, uid_t uid,
 		refuse(agent, state, container->why);
 		return;
 	}
-	listener = -1;
-	if (keep(container, state, uid, by_caller, fd) < 0) {
+	if (keep(container, state, uid, by_caller, listener) < 0) {
 		refuse(agent, state, "out of memory or descriptors");
 		return;
 	}
+	listener = -1;
 	agent_board_clear(page_of(agent, container));
 	why = open_container(agent, container, by_caller);
 	if (why) {
@@ -261,17 +260,20 @@ static void begin(struct agent *agent, const struct oci_state *state, uid_t uid,
  */
 static void join(struct agent *agent, struct agent_container *container, bool by_caller, int fd)
 {
-	int i = container->given_up ? -1 : hold_listener(container, by_caller, fd);
-	struct agent_order order = { .kind = AGENT_ORDER_LISTEN, .listener = (uint32_t)i };
+	struct agent_order order = { .kind = AGENT_ORDER_LISTEN };
+	int i;
 
-	if (container->given_up)
+	if (container->given_up) {
 		(void)close(fd);
-	if (i < 0) {
-		refuse(agent, &container->kept->state,
-		       container->given_up ? "the container was given up"
-					   : "too many programs were started into the container");
+		refuse(agent, &container->kept->state, "the container was given up");
 		return;
 	}
+	i = hold_listener(container, by_caller, fd);
+	if (i < 0) {
+		refuse(agent, &container->kept->state, "too many programs were started into the container");
+		return;
+	}
+	order.listener = (uint32_t)i;
 	order.mechanism = agent_crew_mechanism(agent, container, (size_t)i);
 	if (container->worker > 0 && agent_pass(container->channel.fd, &order, sizeof order, fd) == -EAGAIN) {
 		drop_listener(container, (size_t)i);
